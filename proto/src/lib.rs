@@ -1,0 +1,30 @@
+//! Types and messages that the mount and the servers share. Knows no I/O, no clock and no rule about who may do what.
+
+pub mod codec;
+pub mod dirent;
+pub mod limits;
+pub mod rest;
+
+mod attr;
+mod errno;
+mod ids;
+mod name;
+mod piece;
+mod reply;
+mod request;
+mod session;
+
+pub use attr::{ATTR_RECORD_LEN, Attr, FileKind, Timespec};
+pub use errno::Errno;
+pub use ids::{BlockIndex, InodeId, ObjectId, OperationId, Sequence, SessionId, VolumeId};
+pub use name::{NAME_MAX, Name};
+pub use piece::{BLOCK_SIZE_MAX, BLOCK_SIZE_MIN, FRAME_SIZE, Piece, StoredFrame, allocated, insert_piece, punch};
+pub use reply::{Layout, Refused, Reply, ReplyFrame, VolumeStat};
+pub use request::{
+    Access, AttrChanges, BlockChange, Caller, Claim, Close, Commit, NewNode, RenameMode, Request, RequestFrame,
+    SetTime, XattrMode,
+};
+pub use session::{
+    ALPN, BlockStoreSettings, Compression, Event, Greeting, Hello, Redacted, SessionKey, SessionRefusal, VERSION_MAX,
+    VERSION_MIN, VolumeSettings, Welcome, flag_bits,
+};

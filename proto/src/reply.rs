@@ -1,0 +1,102 @@
+//! What a metadata server answers.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{Attr, BlockIndex, Errno, InodeId, ObjectId, Piece, Sequence};
+
+/// A reply with its envelope.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReplyFrame {
+    /// The volume's newest commit when the reply was made: the reply shows this state or a newer one.
+    pub sequence: Sequence,
+    /// The newest commit known to be on disk.
+    pub durable: Sequence,
+    /// The outcome.
+    pub result: Result<Reply, Refused>,
+}
+
+/// Why a request was not carried out. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refused {
+    /// The answer for the application.
+    Error(Errno),
+    /// The decision depends on the caller's supplementary groups: ask again with them.
+    NeedGroups,
+    /// The session is over (revoked, expired, unknown after a restart): open a new one or give up.
+    SessionEnded,
+    /// The request breaks the protocol; the server counts it.
+    Malformed,
+}
+
+impl From<Errno> for Refused {
+    fn from(errno: Errno) -> Self {
+        Self::Error(errno)
+    }
+}
+
+/// Where the bytes of a file are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// Version of the content this is the map of.
+    pub version: u64,
+    /// The whole content, where it is kept in the inode record; `blocks` is then empty.
+    pub inline: Option<Bytes>,
+    /// First block the map speaks of.
+    pub first: BlockIndex,
+    /// First block behind what the map speaks of. A block in between that is not in `blocks` is a hole.
+    pub behind: BlockIndex,
+    /// Blocks with pieces, ascending.
+    pub blocks: Vec<(BlockIndex, Vec<Piece>)>,
+}
+
+/// Size and use of a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeStat {
+    /// Bytes the volume may hold; 0 = no quota.
+    pub bytes_max: u64,
+    /// Bytes its files occupy.
+    pub bytes_used: u64,
+    /// Inodes the volume may hold; 0 = no quota.
+    pub inodes_max: u64,
+    /// Inodes in use.
+    pub inodes_used: u64,
+}
+
+/// A reply.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// Carried out; nothing to tell.
+    Done,
+    /// The file found, made or changed.
+    Entry(Attr),
+    /// The file that was opened and the head of its block map.
+    Opened(Attr, Layout),
+    /// More of a block map.
+    Layout(Layout),
+    /// Target of a symbolic link.
+    Target(Bytes),
+    /// Packed directory records ([`crate::dirent`]); `end` where none follow.
+    Names {
+        /// The records.
+        records: Bytes,
+        /// Whether the listing ends with them.
+        end: bool,
+    },
+    /// Value of an extended attribute, or the list of names.
+    Value(Bytes),
+    /// Claimed files that are no more.
+    Claimed {
+        /// Inodes that could not be claimed: gone while the server was away.
+        gone: Vec<InodeId>,
+    },
+    /// Object ids `first .. first + count` are the session's to write.
+    Granted {
+        /// First id.
+        first: ObjectId,
+        /// Number of ids.
+        count: u32,
+    },
+    /// Size and use of the volume.
+    StatFs(VolumeStat),
+}

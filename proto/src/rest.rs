@@ -1,0 +1,77 @@
+//! Bodies of the admin server's REST interface: what the server sends and what its clients read.
+//! Field names are those of the JSON; times are RFC 3339 in UTC.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Redacted, VolumeSettings};
+
+/// `GET /v1/volumes/for-token/`, with a volume token: where to mount from and what is mounted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MountTarget {
+    /// Id of the volume.
+    pub volume_id: Uuid,
+    /// Name of the volume.
+    pub volume_name: String,
+    /// `host:port` of the metadata server.
+    pub meta_addr: String,
+    /// SHA-256 of the metadata server's certificate (hex), as that server registered it; absent until it first started.
+    pub meta_fingerprint: Option<String>,
+    /// Subtree the token opens, `/` for the whole volume.
+    pub mount_path: String,
+    /// Mount flags of volume and token together, comma separated.
+    pub flags: String,
+}
+
+/// `POST /v1/volume-tokens/validate`, with a metadata token: the question of a metadata server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValidateRequest {
+    /// The volume token that a mount presented.
+    pub token: Redacted,
+}
+
+/// Its answer where the token opens a volume of this metadata server (else status 404).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenGrant {
+    /// Id of the token's record. Not a secret.
+    pub token_id: Uuid,
+    /// The volume and its settings.
+    pub volume: VolumeSettings,
+    /// Subtree the token opens, `/` for the whole volume.
+    pub mount_path: String,
+    /// Mount flags of volume and token together, comma separated.
+    pub flags: String,
+}
+
+/// `PUT /v1/meta-stores/self`, with a metadata token: a metadata server says how it is recognised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MetaRegistration {
+    /// SHA-256 of the server's certificate (hex).
+    pub fingerprint: String,
+    /// Program version.
+    pub version: String,
+}
+
+/// One volume's use in `PUT /v1/volumes/stats`, with a metadata token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct VolumeUse {
+    /// The volume.
+    pub volume_id: Uuid,
+    /// Bytes its files occupy.
+    pub bytes_used: u64,
+    /// Inodes in use.
+    pub inodes_used: u64,
+    /// Sessions open.
+    pub sessions: u32,
+}
+
+/// Body of every error status.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ErrorBody {
+    /// One line that names the thing, its value and what would be right. Holds no secret.
+    pub error: String,
+}
