@@ -1,1 +1,12 @@
-//! transport
+//! How the parts talk: QUIC streams between mounts and metadata servers, HTTPS to the admin server, and the
+//! certificates both stand on. Messages are opaque bytes here; tokens too.
+
+pub mod client;
+pub mod rest;
+pub mod server;
+pub mod tls;
+
+mod error;
+mod quic;
+
+pub use error::{CallError, TransportError};

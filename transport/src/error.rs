@@ -1,0 +1,61 @@
+//! What can go wrong between two hosts, by what the caller should do about it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Setting up: certificates, sockets, connections.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// A certificate or key file that cannot be used.
+    #[error("certificate file {path}: {reason}")]
+    CertificateFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Text that is no fingerprint.
+    #[error("fingerprint {0:?}: 64 hexadecimal digits (SHA-256 of the server's certificate) are needed")]
+    BadFingerprint(String),
+    /// The address to listen on is taken or not ours.
+    #[error("cannot listen on {addr}: {source}")]
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// An address that does not resolve.
+    #[error("address {addr:?}: {reason}")]
+    Resolve {
+        /// As the user gave it.
+        addr: String,
+        /// Why not.
+        reason: String,
+    },
+    /// No server there, or it does not answer.
+    #[error("cannot reach {addr}: {reason}")]
+    Unreachable {
+        /// The server.
+        addr: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The TLS library refused a configuration or a certificate.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// One call on an open connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The connection is gone; whether the request was carried out is unknown.
+    #[error("connection lost")]
+    Lost,
+    /// No answer in time; whether the request was carried out is unknown.
+    #[error("no answer in time")]
+    Deadline,
+    /// The answer is larger than any message may be.
+    #[error("answer exceeds the message limit")]
+    TooLarge,
+}

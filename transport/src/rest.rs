@@ -1,0 +1,113 @@
+//! HTTPS to the admin server: small JSON bodies, a bearer token, and errors a person can act on.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::TransportError;
+use crate::tls::{self, GENERAL_PREFIX, Trust};
+
+/// A whole exchange takes no longer.
+const EXCHANGE_MAX: Duration = Duration::from_secs(20);
+/// Connecting takes no longer.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// Longest body that is read, in bytes: a list of ten thousand volumes fits.
+const BODY_MAX: usize = 16 << 20;
+
+/// A client of one admin server.
+#[derive(Clone, Debug)]
+pub struct HttpsClient {
+    client: reqwest::Client,
+    addr: String,
+    base: String,
+}
+
+/// Status and body of an answer.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// The body; empty for 204.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The body as JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+}
+
+impl HttpsClient {
+    /// A client of the server at `addr` (`host:port`, port 443 where left out). `None` = plain HTTP.
+    pub fn new(addr: &str, trust: Option<&Trust>) -> Result<Self, TransportError> {
+        let mut builder = reqwest::Client::builder()
+            .no_proxy()
+            .http1_only()
+            .pool_max_idle_per_host(2)
+            .connect_timeout(CONNECT_MAX)
+            .timeout(EXCHANGE_MAX)
+            .redirect(reqwest::redirect::Policy::none());
+        let scheme = if trust.is_some() { "https" } else { "http" };
+        if let Some(trust) = trust {
+            let mut config = tls::client_config(trust);
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            builder = builder.tls_backend_preconfigured(config);
+        }
+        let client = builder.build().map_err(|error| unreachable(addr, &error))?;
+        Ok(Self { client, addr: addr.to_owned(), base: format!("{scheme}://{addr}") })
+    }
+
+    /// The address as it was given.
+    #[must_use]
+    pub fn addr(&self) -> &str {
+        &self.addr
+    }
+
+    /// One request. `path` begins with `/`; `query` is encoded. Any status is an answer, not an error.
+    pub async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        query: &[(&str, &str)],
+        bearer: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<Response, TransportError> {
+        let method = Method::from_bytes(method.as_bytes()).expect("methods are literals of this project");
+        let mut request = self.client.request(method, format!("{}{path}", self.base)).bearer_auth(bearer).query(query);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let mut response = request.send().await.map_err(|error| unreachable(&self.addr, &error))?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&self.addr, &error))? {
+            if body.len() + chunk.len() > BODY_MAX {
+                let reason = format!("its answer exceeds {BODY_MAX} bytes: is this an admin server?");
+                return Err(TransportError::Unreachable { addr: self.addr.clone(), reason });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Response { status, body })
+    }
+}
+
+fn unreachable(addr: &str, error: &reqwest::Error) -> TransportError {
+    TransportError::Unreachable { addr: addr.to_owned(), reason: root_cause(error) }
+}
+
+/// The innermost cause: the layers above only repeat the address.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    if error.is_timeout() && error.source().is_none() {
+        "no answer in time".to_owned()
+    } else {
+        cause.to_string().trim_start_matches(GENERAL_PREFIX).to_owned()
+    }
+}

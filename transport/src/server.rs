@@ -1,0 +1,169 @@
+//! The answering side: one listener for each serving thread, all on one UDP port.
+//!
+//! The kernel keeps a peer's packets on one socket of the port (by address and port of both ends), so a connection lives
+//! on one thread from its first packet to its last.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto::ALPN;
+use proto::limits::MESSAGE_MAX;
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Endpoint, EndpointConfig, RecvStream, SendStream, VarInt};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::quic::transport_config;
+use crate::tls::{self, Identity};
+use crate::{CallError, TransportError};
+
+/// A peer has so long to send a whole request: a slow one holds a stream, never a thread.
+const REQUEST_MAX: Duration = Duration::from_secs(20);
+/// Receive buffer asked of the kernel for each socket, in bytes: bursts of many mounts arrive while a thread works.
+const SOCKET_BUFFER: usize = 4 << 20;
+
+/// Binds `threads` sockets to one address; port 0 picks a free port. Fails where any other process has the port.
+pub fn bind(addr: SocketAddr, threads: usize) -> Result<Vec<UdpSocket>, TransportError> {
+    let failed = |source| TransportError::Bind { addr, source };
+    // Sockets that share a port would also share it with a stranger: a plain one finds out first, and picks the port.
+    let probe = UdpSocket::bind(addr).map_err(failed)?;
+    let addr = probe.local_addr().map_err(failed)?;
+    drop(probe);
+    (0..threads).map(|_| shared_socket(addr).map_err(failed)).collect()
+}
+
+fn shared_socket(addr: SocketAddr) -> std::io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    // The kernel caps it silently; a smaller buffer costs speed, not correctness.
+    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    socket.bind(&addr.into())?;
+    Ok(socket.into())
+}
+
+/// Accepts connections on one socket.
+#[derive(Debug)]
+pub struct Listener {
+    endpoint: Endpoint,
+}
+
+impl Listener {
+    /// Serves `socket` on the current tokio runtime.
+    pub fn new(socket: UdpSocket, identity: &Identity) -> Result<Self, TransportError> {
+        let addr = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
+        let mut tls = tls::server_config(identity)?;
+        tls.alpn_protocols = vec![ALPN.to_vec()];
+        let crypto = QuicServerConfig::try_from(tls).expect("TLS 1.3 is all this server speaks");
+        let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
+        config.transport_config(transport_config(false));
+        let runtime = Arc::new(quinn::TokioRuntime);
+        let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)
+            .map_err(|source| TransportError::Bind { addr, source })?;
+        Ok(Self { endpoint })
+    }
+
+    /// The next peer that began a handshake; `None` once the listener is closed. The handshake itself is
+    /// [`Arrival::establish`], to be awaited in a task of its own.
+    pub async fn accept(&self) -> Option<Arrival> {
+        self.endpoint.accept().await.map(|incoming| Arrival { incoming })
+    }
+
+    /// Ends all connections and waits until the peers were told.
+    pub async fn close(&self, reason: &str) {
+        self.endpoint.close(VarInt::from_u32(0), reason.as_bytes());
+        self.endpoint.wait_idle().await;
+    }
+}
+
+/// A peer at the door.
+#[derive(Debug)]
+pub struct Arrival {
+    incoming: quinn::Incoming,
+}
+
+impl Arrival {
+    /// Where it comes from.
+    #[must_use]
+    pub fn remote_address(&self) -> SocketAddr {
+        self.incoming.remote_address()
+    }
+
+    /// Turns the peer away.
+    pub fn refuse(self) {
+        self.incoming.refuse();
+    }
+
+    /// Completes the handshake.
+    pub async fn establish(self) -> Result<Peer, CallError> {
+        let connection = self.incoming.await.map_err(|_| CallError::Lost)?;
+        Ok(Peer { connection })
+    }
+}
+
+/// A connected peer.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    connection: quinn::Connection,
+}
+
+impl Peer {
+    /// Where it comes from.
+    #[must_use]
+    pub fn remote_address(&self) -> SocketAddr {
+        self.connection.remote_address()
+    }
+
+    /// The next call that the peer began. The request is not read yet.
+    pub async fn accept(&self) -> Result<Call, CallError> {
+        let (send, receive) = self.connection.accept_bi().await.map_err(|_| CallError::Lost)?;
+        Ok(Call { send, receive })
+    }
+
+    /// Says something unasked. Waits while the peer has too much unread.
+    pub async fn send_event(&self, event: &[u8]) -> Result<(), CallError> {
+        let mut send = self.connection.open_uni().await.map_err(|_| CallError::Lost)?;
+        send.write_all(event).await.map_err(|_| CallError::Lost)?;
+        send.finish().map_err(|_| CallError::Lost)
+    }
+
+    /// Ends the connection.
+    pub fn close(&self, reason: &str) {
+        self.connection.close(VarInt::from_u32(0), reason.as_bytes());
+    }
+
+    /// Waits until the connection is gone.
+    pub async fn closed(&self) {
+        self.connection.closed().await;
+    }
+}
+
+/// One call.
+#[derive(Debug)]
+pub struct Call {
+    send: SendStream,
+    receive: RecvStream,
+}
+
+impl Call {
+    /// Reads the request, at most `len_max` bytes and within twenty seconds.
+    pub async fn request(&mut self, len_max: usize) -> Result<Bytes, CallError> {
+        let reading = self.receive.read_to_end(len_max.min(MESSAGE_MAX));
+        match tokio::time::timeout(REQUEST_MAX, reading).await {
+            Ok(Ok(request)) => Ok(request.into()),
+            Ok(Err(quinn::ReadToEndError::TooLong)) => Err(CallError::TooLarge),
+            Ok(Err(quinn::ReadToEndError::Read(_))) => Err(CallError::Lost),
+            Err(_) => Err(CallError::Deadline),
+        }
+    }
+
+    /// Answers. A call dropped without an answer fails at the peer.
+    pub async fn reply(mut self, reply: Bytes) -> Result<(), CallError> {
+        self.send.write_chunk(reply).await.map_err(|_| CallError::Lost)?;
+        self.send.finish().map_err(|_| CallError::Lost)
+    }
+}
+
+#[cfg(test)]
+mod tests;
