@@ -1,1 +1,11 @@
-//! fsd
+//! The mount daemon: a volume as an ordinary directory.
+//!
+//! A request comes down from the kernel through `session` (the device, threads), `adapter` (the kernel's structures) and
+//! one function of `ops`, which asks the metadata server through `client` and moves bytes through `data`.
+
+mod client;
+mod error;
+mod settings;
+
+pub use error::MountError;
+pub use settings::MountSettings;
