@@ -1,1 +1,21 @@
-//! tests
+//! The world of the end-to-end tests: real programs in processes of their own, real mounts, a folder for each test.
+//!
+//! Nothing here is simulated. A test that cannot run on this machine fails and says why.
+
+mod client;
+mod cluster;
+mod conformance;
+mod mounted;
+mod process;
+
+pub use client::WireClient;
+pub use cluster::{Cluster, Volume};
+pub use conformance::suite;
+pub use mounted::Mounted;
+pub use process::{Daemon, Outcome, flexfs, wait_for};
+
+/// Fails unless mounts can be made here.
+pub fn require_fuse() {
+    assert!(std::path::Path::new("/dev/fuse").exists(), "these tests need /dev/fuse");
+    assert!(rustix::process::geteuid().is_root(), "these tests need root: they mount and change owners");
+}

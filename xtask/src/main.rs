@@ -1,2 +1,69 @@
-//! xtask
-fn main() {}
+//! Development chores: `cargo xtask test` sets up and runs every test, `cargo xtask lint` the checks of style.
+
+mod conformance;
+mod machine;
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail, ensure};
+
+fn main() -> ExitCode {
+    let chore = std::env::args().nth(1);
+    let outcome = match chore.as_deref() {
+        Some("test") => test(),
+        Some("lint") => lint(),
+        _ => Err(anyhow::anyhow!("usage: cargo xtask test | lint")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Builds the programs and the conformance suites, then runs all tests of the workspace.
+fn test() -> Result<()> {
+    machine::check()?;
+    run(cargo().args(["build", "--locked", "--package", "tools"]))?;
+    conformance::install(&target_folder())?;
+    run(cargo().args(["test", "--locked", "--workspace"]))
+}
+
+/// What a change must pass besides the tests.
+fn lint() -> Result<()> {
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
+    run(cargo().args(["doc", "--locked", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "--deny warnings"))
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let shown = format!("{command:?}");
+    eprintln!("xtask: {shown}");
+    let status = command.status().with_context(|| format!("cannot start {shown}"))?;
+    ensure!(status.success(), "failed: {shown}");
+    Ok(())
+}
+
+/// Where cargo puts what it builds; the tests look for the programs there.
+fn target_folder() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => folder.into(),
+        None => workspace_folder().join("target"),
+    }
+}
+
+fn workspace_folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask/ lies in the workspace").to_owned()
+}
+
+/// Fails with the reason; never skips what cannot run here.
+fn require(condition: bool, what: &str) -> Result<()> {
+    if condition { Ok(()) } else { bail!("the tests need {what}") }
+}

@@ -1,0 +1,101 @@
+//! A client that speaks the wire protocol by hand: what a hostile mount could do.
+
+use std::time::Duration;
+
+use proto::{
+    Caller, Greeting, Hello, InodeId, Name, OperationId, Redacted, Refused, Reply, ReplyFrame, Request, RequestFrame,
+    SessionId, SessionKey, VERSION_MAX, VERSION_MIN, Welcome, codec,
+};
+use transport::client::{Connection, Dialer};
+use transport::tls::Trust;
+
+use crate::Cluster;
+
+/// One connection with its session, if the server gave one.
+pub struct WireClient {
+    connection: Connection,
+    _dialer: Dialer,
+    next_operation: u64,
+    /// What the server said in welcome.
+    pub welcome: Option<Welcome>,
+}
+
+impl WireClient {
+    /// Connects without a word.
+    pub async fn connect(cluster: &Cluster) -> Self {
+        let addr = cluster.meta_addr().parse().expect("the cluster has a numeric address");
+        let dialer = Dialer::new(addr, &Trust::FirstUse(std::sync::Arc::default())).expect("loopback has sockets");
+        let connection = dialer.connect(addr).await.expect("the metadata server is there");
+        Self { connection, _dialer: dialer, next_operation: 1, welcome: None }
+    }
+
+    /// Connects and greets with `token`.
+    pub async fn greet(cluster: &Cluster, token: &str) -> (Self, Greeting) {
+        Self::greet_again(cluster, token, None).await
+    }
+
+    /// Connects and greets with `token`, claiming a session.
+    pub async fn greet_again(
+        cluster: &Cluster,
+        token: &str,
+        resume: Option<(SessionId, SessionKey)>,
+    ) -> (Self, Greeting) {
+        let mut client = Self::connect(cluster).await;
+        let hello = Hello {
+            version_min: VERSION_MIN,
+            version_max: VERSION_MAX,
+            token: Redacted(token.to_owned()),
+            flags: 0,
+            client: "by hand".to_owned(),
+            place: "a test".to_owned(),
+            resume,
+        };
+        let reply = client.raw(&codec::encode(&hello)).await.expect("a greeting is answered");
+        let greeting: Greeting = codec::decode(&reply).expect("a greeting");
+        if let Greeting::Welcome(welcome) = &greeting {
+            client.welcome = Some((**welcome).clone());
+        }
+        (client, greeting)
+    }
+
+    /// Opens a session that is expected to open.
+    pub async fn open(cluster: &Cluster, token: &str) -> Self {
+        let (client, greeting) = Self::greet(cluster, token).await;
+        assert!(client.welcome.is_some(), "{greeting:?}");
+        client
+    }
+
+    /// Sends bytes, returns bytes.
+    pub async fn raw(&self, request: &[u8]) -> Option<bytes::Bytes> {
+        self.connection.call(request, Duration::from_secs(20)).await.ok()
+    }
+
+    /// Sends a request as root of the host.
+    pub async fn ask(&mut self, request: Request) -> Result<Reply, Refused> {
+        self.ask_as(Caller { groups: Some(Vec::new()), ..Caller::ROOT }, request).await
+    }
+
+    /// Sends a request as somebody.
+    pub async fn ask_as(&mut self, caller: Caller, request: Request) -> Result<Reply, Refused> {
+        let operation = request.is_mutation().then(|| {
+            self.next_operation += 1;
+            OperationId(self.next_operation - 1)
+        });
+        self.ask_frame(&RequestFrame { operation, caller, request }).await
+    }
+
+    /// Sends a frame as it is.
+    pub async fn ask_frame(&self, frame: &RequestFrame) -> Result<Reply, Refused> {
+        let reply = self.raw(&codec::encode(frame)).await.expect("a request is answered");
+        codec::decode::<ReplyFrame>(&reply).expect("a reply").result
+    }
+
+    /// The id under a name.
+    pub async fn lookup(&mut self, parent: InodeId, name: &str) -> Result<InodeId, Refused> {
+        let name = Name::new(name.as_bytes()).expect("a name");
+        match self.ask(Request::Lookup { parent, name }).await? {
+            Reply::Entry(attr) => Ok(attr.ino),
+            other => panic!("no entry: {other:?}"),
+        }
+    }
+}

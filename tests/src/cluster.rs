@@ -1,0 +1,209 @@
+//! A whole installation: admin server, metadata server, block store, as an administrator sets them up.
+
+use std::net::{TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Daemon, Mounted, Outcome, flexfs, require_fuse, wait_for};
+
+/// Token of the root account in every test installation.
+const ROOT_TOKEN: &str = "11111111-2222-4333-8444-555555555555";
+
+/// An installation with servers running.
+pub struct Cluster {
+    folder: TempDir,
+    /// The admin server.
+    pub admin: Daemon,
+    /// The metadata server.
+    pub meta: Daemon,
+    admin_addr: String,
+    meta_addr: String,
+    meta_store: String,
+    block_store: String,
+}
+
+/// A volume that the cluster made.
+#[derive(Clone, Debug)]
+pub struct Volume {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The token it was made with: the whole volume, no flags.
+    pub token: String,
+}
+
+impl Cluster {
+    /// Sets everything up with the commands of the README.
+    pub fn start() -> Self {
+        require_fuse();
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let home = folder.path().to_owned();
+        let (admin_addr, meta_addr) = (free_tcp_addr(), free_udp_addr());
+        Outcome::of(&mut flexfs(&home, &["admin", "init", "creds", "--token", ROOT_TOKEN])).success();
+        let admin = start_admin(&home, &admin_addr);
+        let configure = |args: &[&str]| Outcome::of(&mut flexfs(&home, &[&["configure"], args].concat())).success();
+        configure(&["init", "creds", "--adminAddr", &admin_addr, "--token", ROOT_TOKEN]);
+        let meta_store = json(&configure(&[
+            "create",
+            "meta-store",
+            "--providerCode",
+            "local",
+            "--regionCode",
+            "local",
+            "--address",
+            &meta_addr,
+            "--json",
+        ]));
+        let blocks = home.join("blocks");
+        let block_store = json(&configure(&[
+            "create",
+            "block-store",
+            "--providerCode",
+            "local",
+            "--regionCode",
+            "local",
+            "--apiCode",
+            "local",
+            "--address",
+            text(&blocks),
+            "--bucket",
+            "bucket",
+            "--json",
+        ]));
+        let meta_token = field(&meta_store, "token");
+        Outcome::of(&mut flexfs(&home, &["meta", "init", "creds", "--adminAddr", &admin_addr, "--token", &meta_token]))
+            .success();
+        let meta = start_meta(&home, &meta_addr);
+        let (meta_store, block_store) = (field(&meta_store, "id"), field(&block_store, "id"));
+        let cluster = Self { folder, admin, meta, admin_addr, meta_addr, meta_store, block_store };
+        cluster.await_meta();
+        cluster
+    }
+
+    /// The folder that stands for the user's home: everything lies below it.
+    pub fn home(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Address of the admin server.
+    pub fn admin_addr(&self) -> &str {
+        &self.admin_addr
+    }
+
+    /// Address of the metadata server.
+    pub fn meta_addr(&self) -> &str {
+        &self.meta_addr
+    }
+
+    /// `flexfs ARGS` in this installation.
+    pub fn run(&self, args: &[&str]) -> Outcome {
+        Outcome::of(&mut flexfs(self.home(), args))
+    }
+
+    /// `configure.flexfs ARGS --json`, as JSON.
+    #[track_caller]
+    pub fn configure(&self, args: &[&str]) -> Value {
+        json(&self.run(&[&["configure"], args, &["--json"]].concat()).success())
+    }
+
+    /// Makes a volume; `extra` are further flags of `create volume`.
+    #[track_caller]
+    pub fn create_volume(&self, name: &str, extra: &[&str]) -> Volume {
+        let base = [
+            "create",
+            "volume",
+            "--name",
+            name,
+            "--metaStoreID",
+            &self.meta_store,
+            "--blockStoreID",
+            &self.block_store,
+        ];
+        let volume = self.configure(&[&base, extra].concat());
+        Volume { id: field(&volume, "id"), name: name.to_owned(), token: field(&volume, "token") }
+    }
+
+    /// Makes another token of a volume.
+    #[track_caller]
+    pub fn create_token(&self, volume: &Volume, mount_path: &str, flags: &str) -> String {
+        let args = ["create", "volume-token", "--volumeID", &volume.id, "--mountPath", mount_path, "--flags", flags];
+        field(&self.configure(&args), "token")
+    }
+
+    /// Writes a credentials file for `token`, as `mount.flexfs init creds` does.
+    #[track_caller]
+    pub fn mount_creds(&self, volume: &str, token: &str) -> PathBuf {
+        static FILES: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = FILES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let file = self.home().join(format!("mount-creds-{number}"));
+        let args = ["mount", "init", "creds", volume, "--adminAddr", &self.admin_addr, "--token", token, "--credsFile"];
+        self.run(&[&args[..], &[text(&file)]].concat()).success();
+        file
+    }
+
+    /// Mounts a volume on a new mount point, with further flags of `mount start`.
+    #[track_caller]
+    pub fn mount(&self, volume: &Volume, token: &str, flags: &[&str]) -> Mounted {
+        Mounted::start(self.home(), &volume.name, &self.mount_creds(&volume.name, token), flags)
+    }
+
+    /// Starts the metadata server again after it was ended.
+    pub fn restart_meta(&mut self) {
+        self.meta = start_meta(self.folder.path(), &self.meta_addr);
+        self.await_meta();
+    }
+
+    /// Starts the admin server again after it was ended.
+    pub fn restart_admin(&mut self) {
+        self.admin = start_admin(self.folder.path(), &self.admin_addr);
+    }
+
+    /// Waits until the metadata server told the admin server how it is recognised.
+    fn await_meta(&self) {
+        wait_for("the metadata server listens", 20, || UdpSocket::bind(&self.meta_addr).is_err());
+        wait_for("the metadata server registers with the admin server", 20, || {
+            self.configure(&["show", "meta-store", &self.meta_store])["fingerprint"].is_string()
+        });
+    }
+}
+
+fn start_admin(home: &Path, addr: &str) -> Daemon {
+    let folder = home.join("admin-db");
+    let mut command = flexfs(home, &["admin", "start", "--bindAddr", addr, "--dbFolder", text(&folder)]);
+    let daemon = Daemon::start(&mut command, &home.join("admin.log"));
+    wait_for("the admin server listens", 20, || std::net::TcpStream::connect(addr).is_ok());
+    daemon
+}
+
+fn start_meta(home: &Path, addr: &str) -> Daemon {
+    let folder = home.join("meta-db");
+    let mut command = flexfs(home, &["meta", "start", "--bindAddr", addr, "--dbFolder", text(&folder)]);
+    Daemon::start(&mut command, &home.join("meta.log"))
+}
+
+fn free_tcp_addr() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    listener.local_addr().expect("a bound socket has an address").to_string()
+}
+
+fn free_udp_addr() -> String {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
+    socket.local_addr().expect("a bound socket has an address").to_string()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("test folders have plain names")
+}
+
+#[track_caller]
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("no JSON ({error}): {text}"))
+}
+
+#[track_caller]
+fn field(object: &Value, name: &str) -> String {
+    object[name].as_str().unwrap_or_else(|| panic!("no {name} in {object}")).to_owned()
+}

@@ -1,0 +1,226 @@
+//! What users get wrong: one clear line, the right exit status, nothing half made, no token shown.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tests::{Cluster, Mounted};
+
+const WRONG: &str = "99999999-aaaa-4bbb-8ccc-dddddddddddd";
+
+/// The line of a failure, after checking that no token is in it.
+#[track_caller]
+fn refusal(cluster: &Cluster, status: i32, args: &[&str]) -> String {
+    let line = cluster.run(args).failure(status);
+    assert!(!line.contains(WRONG), "a token was shown: {line}");
+    line
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn tokens_that_open_nothing_are_refused_before_anything_is_written() {
+    let cluster = Cluster::start();
+    cluster.create_volume("volume", &[]);
+    let file = cluster.home().join("creds");
+    let init = |token: &str| {
+        let args =
+            ["mount", "init", "creds", "volume", "--adminAddr", cluster.admin_addr(), "--token", token, "--credsFile"];
+        refusal(&cluster, 1, &[&args[..], &[text(&file)]].concat())
+    };
+    assert!(init(WRONG).contains("token"));
+    assert!(init("not-a-token").contains("token"));
+    assert!(!file.exists());
+    let args = [
+        "configure",
+        "--credsFile",
+        text(&file),
+        "init",
+        "creds",
+        "--adminAddr",
+        cluster.admin_addr(),
+        "--token",
+        WRONG,
+    ];
+    assert!(refusal(&cluster, 1, &args).contains("token"));
+    assert!(!file.exists());
+}
+
+#[test]
+fn revoked_token_cannot_mount_and_the_line_says_so() {
+    let cluster = Cluster::start();
+    let volume = cluster.create_volume("volume", &[]);
+    let token = cluster.create_token(&volume, "/", "");
+    let creds = cluster.mount_creds("volume", &token);
+    cluster.run(&["configure", "delete", "volume-token", &token, "--force"]).success();
+    let point = cluster.home().join("point");
+    fs::create_dir(&point).unwrap();
+    for foreground in [&[][..], &["--foreground"][..]] {
+        let args = ["mount", "start", "volume", text(&point), "--credsFile", text(&creds)];
+        let line = cluster.run(&[&args[..], foreground].concat()).failure(1);
+        assert!(line.contains("token"), "{line}");
+        assert!(!line.contains(&token), "{line}");
+    }
+}
+
+#[test]
+fn mount_points_that_cannot_be_used_are_named() {
+    let cluster = Cluster::start();
+    let volume = cluster.create_volume("volume", &[]);
+    let creds = cluster.mount_creds("volume", &volume.token);
+    let mount = |point: &Path, more: &[&str]| {
+        let args = ["mount", "start", "volume", text(point), "--credsFile", text(&creds), "--foreground"];
+        refusal(&cluster, 1, &[&args[..], more].concat())
+    };
+    let missing = cluster.home().join("missing");
+    assert!(mount(&missing, &[]).contains(text(&missing)));
+    let full = cluster.home().join("full");
+    fs::create_dir(&full).unwrap();
+    fs::write(full.join("file"), "").unwrap();
+    let line = mount(&full, &[]);
+    assert!(line.contains(text(&full)) && line.contains("--nonEmpty"), "{line}");
+    let file = full.join("file");
+    assert!(mount(&file, &[]).contains("directory"));
+    let mounted = cluster.mount(&volume, &volume.token, &[]);
+    let line = mount(mounted.point(), &["--nonEmpty"]);
+    assert!(line.contains("mounted"), "{line}");
+}
+
+#[test]
+fn unknown_volume_and_foreign_token_are_told_apart() {
+    let cluster = Cluster::start();
+    let volume = cluster.create_volume("volume", &[]);
+    let creds = cluster.mount_creds("volume", &volume.token);
+    let point = cluster.home().join("point");
+    fs::create_dir(&point).unwrap();
+    let args = ["mount", "start", "another", text(&point), "--credsFile", text(&creds), "--foreground"];
+    let line = refusal(&cluster, 1, &args);
+    assert!(line.contains("another") && line.contains("volume"), "{line}");
+    let args = ["mount", "start", "nowhere", text(&point), "--foreground"];
+    let line = refusal(&cluster, 1, &args);
+    assert!(line.contains("init creds"), "{line}");
+}
+
+#[test]
+fn servers_that_are_not_there_are_named_with_their_address() {
+    let mut cluster = Cluster::start();
+    let volume = cluster.create_volume("volume", &[]);
+    let creds = cluster.mount_creds("volume", &volume.token);
+    let point = cluster.home().join("point");
+    fs::create_dir(&point).unwrap();
+    let args = ["mount", "start", "volume", text(&point), "--credsFile", text(&creds), "--foreground"];
+    cluster.meta.kill();
+    let line = refusal(&cluster, 1, &args);
+    assert!(line.contains(cluster.meta_addr()), "{line}");
+    cluster.admin.kill();
+    let line = refusal(&cluster, 1, &args);
+    assert!(line.contains(cluster.admin_addr()), "{line}");
+}
+
+#[test]
+fn another_certificate_than_the_pinned_one_is_refused() {
+    let mut cluster = Cluster::start();
+    let volume = cluster.create_volume("volume", &[]);
+    let creds = cluster.mount_creds("volume", &volume.token);
+    cluster.admin.kill();
+    for file in ["cert", "key"] {
+        fs::remove_file(cluster.home().join(".flexfs/ssl").join(file)).unwrap();
+    }
+    cluster.restart_admin();
+    let point = cluster.home().join("point");
+    fs::create_dir(&point).unwrap();
+    let args = ["mount", "start", "volume", text(&point), "--credsFile", text(&creds), "--foreground"];
+    let line = refusal(&cluster, 1, &args);
+    assert!(line.contains("certificate") && line.contains("pinned"), "{line}");
+}
+
+#[test]
+fn credentials_file_that_others_can_read_is_refused() {
+    let cluster = Cluster::start();
+    let volume = cluster.create_volume("volume", &[]);
+    let creds = cluster.mount_creds("volume", &volume.token);
+    assert_eq!(fs::metadata(&creds).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::set_permissions(&creds, fs::Permissions::from_mode(0o644)).unwrap();
+    let point = cluster.home().join("point");
+    fs::create_dir(&point).unwrap();
+    let line =
+        refusal(&cluster, 1, &["mount", "start", "volume", text(&point), "--credsFile", text(&creds), "--foreground"]);
+    assert!(line.contains("chmod 600") && line.contains(text(&creds)), "{line}");
+}
+
+#[test]
+fn unknown_flags_are_refused_where_they_are_given() {
+    let cluster = Cluster::start();
+    let volume = cluster.create_volume("volume", &[]);
+    let args = ["configure", "create", "volume-token", "--volumeID", &volume.id, "--flags", "ro,readOnly"];
+    let line = refusal(&cluster, 1, &args);
+    assert!(line.contains("readOnly") && line.contains("noExec"), "{line}");
+    let usage = cluster.run(&["mount", "start", "volume", "/mnt", "--readOnly"]);
+    assert_eq!(usage.status, 2, "{usage:?}");
+}
+
+#[test]
+fn taken_port_and_newer_data_folder_stop_a_server_at_once() {
+    let mut cluster = Cluster::start();
+    let other = cluster.home().join("other-db");
+    let args = ["meta", "start", "--bindAddr", cluster.meta_addr(), "--dbFolder", text(&other)];
+    assert!(refusal(&cluster, 1, &args).contains(cluster.meta_addr()));
+    let args = ["admin", "start", "--bindAddr", cluster.admin_addr(), "--dbFolder", text(&other)];
+    assert!(refusal(&cluster, 1, &args).contains(cluster.admin_addr()));
+    cluster.meta.terminate();
+    let database = cluster.home().join("meta-db");
+    fs::write(database.join("FORMAT"), "flexfs-meta 999\n").unwrap();
+    let args = ["meta", "start", "--bindAddr", cluster.meta_addr(), "--dbFolder", text(&database)];
+    let line = refusal(&cluster, 1, &args);
+    assert!(line.contains("999") && line.contains(text(&database)), "{line}");
+}
+
+#[test]
+fn credentials_are_not_overwritten_without_force() {
+    let cluster = Cluster::start();
+    let volume = cluster.create_volume("volume", &[]);
+    let creds = cluster.mount_creds("volume", &volume.token);
+    let before = fs::read(&creds).unwrap();
+    let token = cluster.create_token(&volume, "/", "ro");
+    let args = [
+        "mount",
+        "init",
+        "creds",
+        "volume",
+        "--adminAddr",
+        cluster.admin_addr(),
+        "--token",
+        &token,
+        "--credsFile",
+        text(&creds),
+    ];
+    assert!(refusal(&cluster, 1, &args).contains("--force"));
+    assert_eq!(fs::read(&creds).unwrap(), before);
+    cluster.run(&[&args[..], &["--force"]].concat()).success();
+    assert_ne!(fs::read(&creds).unwrap(), before);
+    cluster.run(&["mount", "deinit", "creds", "volume", "--credsFile", text(&creds)]).success();
+    assert!(!creds.exists());
+}
+
+#[test]
+fn no_token_reaches_a_log_or_a_process_title() {
+    let cluster = Cluster::start();
+    let volume = cluster.create_volume("volume", &[]);
+    let token = cluster.create_token(&volume, "/", "");
+    let creds = cluster.mount_creds("volume", &token);
+    let point = cluster.home().join("point");
+    fs::create_dir(&point).unwrap();
+    let mount = Mounted::at(cluster.home(), "volume", &creds, &["--verbose"], &point);
+    fs::write(mount.path("file"), "x").unwrap();
+    let title = fs::read(format!("/proc/{}/cmdline", mount.daemon.pid())).unwrap();
+    assert!(!String::from_utf8_lossy(&title).contains(&token));
+    assert_eq!(mount.stop(), 0);
+    for log in ["point.log", "meta.log", "admin.log"] {
+        let content = fs::read_to_string(cluster.home().join(log)).unwrap();
+        for secret in [&token, &volume.token] {
+            assert!(!content.contains(secret.as_str()), "{log} shows a token");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The shape of the workspace: who may know whom, and how long a file may be.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// What each crate may depend on in this workspace. Arrows point down; crates of one line never import each other.
+const ALLOWED: [(&str, &[&str]); 11] = [
+    ("proto", &[]),
+    ("auth", &["proto"]),
+    ("transport", &["proto"]),
+    ("block", &["proto"]),
+    ("fsd", &["proto", "auth", "transport", "block"]),
+    ("meta", &["proto", "auth", "transport", "block"]),
+    ("admin", &["proto", "auth", "transport", "block"]),
+    ("tools", &["proto", "auth", "transport", "block", "fsd", "meta", "admin"]),
+    ("perf", &["proto", "auth", "transport", "block", "fsd", "meta", "admin", "tools"]),
+    ("tests", &["proto", "auth", "transport", "block", "fsd", "meta", "admin", "tools"]),
+    ("xtask", &[]),
+];
+
+/// Lines of a source file that is not a test: beyond this it has more than one subject.
+const LINES_MAX: usize = 500;
+
+#[test]
+fn crates_depend_downwards_only() {
+    let allowed = BTreeMap::from(ALLOWED);
+    let metadata = cargo_metadata();
+    let packages = metadata["packages"].as_array().expect("cargo lists packages");
+    assert_eq!(packages.len(), ALLOWED.len(), "a crate is new: say here what it may know");
+    for package in packages {
+        let name = package["name"].as_str().unwrap();
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let target = dependency["name"].as_str().unwrap();
+            if dependency["path"].is_string() {
+                assert!(allowed[name].contains(&target), "{name} must not know {target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn source_files_have_one_subject() {
+    let mut long = Vec::new();
+    for (name, _) in ALLOWED {
+        visit(&workspace().join(name), &mut |path| {
+            let is_test = path.components().any(|part| part.as_os_str().to_string_lossy().starts_with("tests"));
+            if path.extension().is_some_and(|ending| ending == "rs") && !is_test {
+                let lines = std::fs::read_to_string(path).unwrap().lines().count();
+                if lines > LINES_MAX {
+                    long.push(format!("{}: {lines} lines", path.display()));
+                }
+            }
+        });
+    }
+    assert!(long.is_empty(), "{long:#?}");
+}
+
+fn visit(folder: &Path, each: &mut impl FnMut(&Path)) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { visit(&path, each) } else { each(&path) }
+    }
+}
+
+fn cargo_metadata() -> Value {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(workspace())
+        .output()
+        .expect("cargo runs");
+    serde_json::from_slice(&output.stdout).expect("cargo speaks JSON")
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
