@@ -216,3 +216,6 @@ impl<'de> Deserialize<'de> for Attr {
         Self::from_record(record).ok_or_else(|| D::Error::custom("not an attribute record"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,3 +25,6 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError>
     let (message, rest) = postcard::take_from_bytes(bytes)?;
     if rest.is_empty() { Ok(message) } else { Err(DecodeError::Trailing(rest.len())) }
 }
+
+#[cfg(test)]
+mod tests;

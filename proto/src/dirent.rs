@@ -92,3 +92,6 @@ impl<'a> Iterator for DirRecords<'a> {
         Some(record)
     }
 }
+
+#[cfg(test)]
+mod tests;
