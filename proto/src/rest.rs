@@ -26,17 +26,21 @@ pub struct MountTarget {
 
 /// `POST /v1/volume-tokens/validate`, with a metadata token: the question of a metadata server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ValidateRequest {
     /// The volume token that a mount presented.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub token: Redacted,
 }
 
 /// Its answer where the token opens a volume of this metadata server (else status 404).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenGrant {
     /// Id of the token's record. Not a secret.
     pub token_id: Uuid,
     /// The volume and its settings.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub volume: VolumeSettings,
     /// Subtree the token opens, `/` for the whole volume.
     pub mount_path: String,

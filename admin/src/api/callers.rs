@@ -1,0 +1,101 @@
+//! Who calls: each kind of token opens its own routes.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use uuid::Uuid;
+
+use super::ApiError;
+use crate::db::tokens::{self, TokenKind};
+use crate::db::{Columns, Database};
+
+/// An account, known by its token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Administrator {
+    /// The account.
+    pub(crate) id: Uuid,
+    /// Whether it is the root account, which may do everything.
+    pub(crate) root: bool,
+}
+
+impl Administrator {
+    /// Refuses all but the root account.
+    pub(crate) fn must_be_root(&self) -> Result<(), ApiError> {
+        if self.root { Ok(()) } else { Err(ApiError::forbidden("only the root account may do this")) }
+    }
+
+    /// The account to whose rows this caller is confined; `None` = not confined.
+    pub(crate) fn confined_to(&self) -> Option<String> {
+        (!self.root).then(|| self.id.to_string())
+    }
+}
+
+impl FromRequestParts<Database> for Administrator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, database: &Database) -> Result<Self, ApiError> {
+        let id = holder(parts, database, TokenKind::Account, "an account token").await?;
+        let account = move |tx: &crate::db::Tx<'_>| {
+            Columns::default().with("id", id.to_string()).find(tx, "accounts", |row| row.get("root"))
+        };
+        match database.run(account).await? {
+            Some(root) => Ok(Self { id, root }),
+            None => Err(ApiError::unauthorized("the account was deleted")),
+        }
+    }
+}
+
+/// A metadata server, known by its token: the id of its meta store.
+pub(super) struct MetaServer(pub(super) Uuid);
+
+impl FromRequestParts<Database> for MetaServer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, database: &Database) -> Result<Self, ApiError> {
+        holder(parts, database, TokenKind::Server, "a metadata token").await.map(Self)
+    }
+}
+
+/// A mount, known by its volume token: the id of that token. Whether its volume still lives is not looked at here.
+pub(super) struct Mount(pub(super) Uuid);
+
+impl FromRequestParts<Database> for Mount {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, database: &Database) -> Result<Self, ApiError> {
+        holder(parts, database, TokenKind::Volume, "a volume token").await.map(Self)
+    }
+}
+
+/// The id of the row whose token the request bears.
+async fn holder(parts: &Parts, database: &Database, kind: TokenKind, needed: &str) -> Result<Uuid, ApiError> {
+    let refused = |reason: &str| {
+        let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
+        let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
+        tracing::warn!(peer, needed, reason, "request refused");
+        Err(ApiError::unauthorized(format!("{reason}: {needed} is needed (Authorization: Bearer TOKEN)")))
+    };
+    let Some(token) = bearer(parts) else { return refused("the request bears no token") };
+    match database.run(move |tx| tokens::find(tx, kind, token.expose())).await? {
+        Some(id) => Ok(id),
+        None => refused("the token is not accepted"),
+    }
+}
+
+fn bearer(parts: &Parts) -> Option<auth::Secret> {
+    let (scheme, token) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| auth::Secret::new(token.trim().to_owned()))
+}
+
+/// Address a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,81 @@
+//! The routes for programs: mounts ask where to mount from, metadata servers ask about tokens and report.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post, put};
+use proto::rest::{MetaRegistration, MountTarget, TokenGrant, ValidateRequest, VolumeUse};
+
+use super::ApiError;
+use super::callers::{MetaServer, Mount};
+use super::crud::Routes;
+use super::extract::Body;
+use crate::db::Database;
+use crate::resources::{meta_stores, volume_tokens, volumes};
+
+/// Longest report on volumes in bytes: some 8,000 of them.
+const STATS_BODY_MAX: usize = 1 << 20;
+
+const MOUNT_TARGET: &str = "/v1/volumes/for-token/";
+const VALIDATE: &str = "/v1/volume-tokens/validate";
+const REGISTER: &str = "/v1/meta-stores/self";
+const STATS: &str = "/v1/volumes/stats";
+
+/// Adds the routes and their description.
+pub(super) fn add_to(mut routes: Routes) -> Routes {
+    routes.router = routes
+        .router
+        .route(MOUNT_TARGET, get(mount_target))
+        .route(VALIDATE, post(validate))
+        .route(REGISTER, put(register))
+        .route(STATS, put(stats));
+    let document = &mut routes.document;
+    document
+        .operation("get", MOUNT_TARGET, "Volume token: where to mount from, and what is mounted")
+        .answers::<MountTarget>(200);
+    document
+        .operation("post", VALIDATE, "Metadata token: what a volume token opens; 404 if nothing of this meta store")
+        .takes::<ValidateRequest>()
+        .answers::<TokenGrant>(200);
+    document
+        .operation("put", REGISTER, "Metadata token: how this metadata server is recognised")
+        .takes::<MetaRegistration>()
+        .answers_nothing(204);
+    document
+        .operation("put", STATS, "Metadata token: use of the volumes of this meta store; others are passed over")
+        .takes_list_of::<VolumeUse>()
+        .answers_nothing(204);
+    routes
+}
+
+async fn mount_target(State(database): State<Database>, Mount(token): Mount) -> Result<Json<MountTarget>, ApiError> {
+    let target = database.run(move |tx| volume_tokens::mount_target(tx, token)).await?;
+    target.map(Json).ok_or_else(|| ApiError::unauthorized("the volume of this token is retired"))
+}
+
+async fn validate(
+    State(database): State<Database>,
+    MetaServer(store): MetaServer,
+    Body(request): Body<ValidateRequest>,
+) -> Result<Json<TokenGrant>, ApiError> {
+    let grant = database.run(move |tx| volume_tokens::grant(tx, store, &request.token)).await?;
+    grant.map(Json).ok_or_else(ApiError::no_such_token)
+}
+
+async fn register(
+    State(database): State<Database>,
+    MetaServer(store): MetaServer,
+    Body(registration): Body<MetaRegistration>,
+) -> Result<StatusCode, ApiError> {
+    database.run(move |tx| meta_stores::register(tx, store, registration)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn stats(
+    State(database): State<Database>,
+    MetaServer(store): MetaServer,
+    Body(uses): Body<Vec<VolumeUse>, STATS_BODY_MAX>,
+) -> Result<StatusCode, ApiError> {
+    database.run(move |tx| volumes::record_use(tx, store, &uses)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,111 @@
+//! Starting and stopping the server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::AccountToken;
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
+use transport::tls::{self, Identity};
+
+use crate::AdminError;
+use crate::api::{self, Peer};
+use crate::db::Database;
+use crate::resources::accounts;
+
+mod listener;
+
+use listener::Listener;
+
+/// Requests under way when the server is told to stop get this long.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// What the server is started with.
+#[derive(Debug)]
+pub struct AdminSettings {
+    /// Address to listen on; port 0 takes a free one.
+    pub bind_addr: SocketAddr,
+    /// Folder of the database and its key: made with mode 0700 where absent.
+    pub db_folder: PathBuf,
+    /// Certificate and key. `None` = plain HTTP, for a host's own loopback or behind a proxy that speaks TLS.
+    pub identity: Option<Identity>,
+    /// Token of the root account.
+    pub root_token: AccountToken,
+}
+
+/// A server that listens.
+pub struct AdminServer {
+    listener: Listener,
+    local_addr: SocketAddr,
+    router: Router,
+}
+
+/// Opens the database and begins to listen, so that a client may connect when this is back.
+pub async fn bind(settings: AdminSettings) -> Result<AdminServer, AdminError> {
+    let folder = settings.db_folder;
+    let path = folder.join("admin.db");
+    let opening = tokio::task::spawn_blocking(move || Database::open(&folder));
+    let database = opening.await.expect("opening the database does not panic")?;
+    let root_token = settings.root_token;
+    match database.run(move |tx| accounts::ensure_root(tx, &root_token)).await {
+        Ok(true) => {}
+        Ok(false) => return Err(AdminError::RootToken),
+        Err(_) => return Err(AdminError::Database { path, reason: "cannot be written: the log says why".to_owned() }),
+    }
+    let acceptor = settings.identity.as_ref().map(acceptor).transpose()?;
+    let bind_error = |source| AdminError::Bind { addr: settings.bind_addr, source };
+    let socket = TcpListener::bind(settings.bind_addr).await.map_err(bind_error)?;
+    let local_addr = socket.local_addr().map_err(bind_error)?;
+    Ok(AdminServer {
+        listener: Listener::start(socket, local_addr, acceptor),
+        local_addr,
+        router: api::router(database),
+    })
+}
+
+fn acceptor(identity: &Identity) -> Result<TlsAcceptor, rustls::Error> {
+    let mut config = tls::server_config(identity)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+impl AdminServer {
+    /// The address it listens on.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves until `shutdown` completes; requests under way then have five seconds to end.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), AdminError> {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let service = self.router.into_make_service_with_connect_info::<Peer>();
+        let serving = axum::serve(self.listener, service).with_graceful_shutdown(async move {
+            // Told to stop, or the caller was dropped: both end serving.
+            let _ = stopped.await;
+        });
+        let mut serving = std::pin::pin!(serving.into_future());
+        tokio::select! {
+            ended = &mut serving => return ended.map_err(AdminError::Serve),
+            () = shutdown => {}
+        }
+        drop(stop);
+        match tokio::time::timeout(DRAIN_MAX, serving).await {
+            Ok(ended) => ended.map_err(AdminError::Serve),
+            Err(_) => {
+                tracing::warn!("connections were still open when the server stopped");
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for AdminServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AdminServer").field("local_addr", &self.local_addr).finish_non_exhaustive()
+    }
+}

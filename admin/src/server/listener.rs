@@ -1,0 +1,164 @@
+//! Connections in: a bounded number, each with a bounded TLS handshake and a bounded silence.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::api::Peer;
+
+/// Connections open at once, about 64 KiB each; more wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 1024;
+/// A TLS handshake takes no longer.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
+/// A connection on which the peer says nothing for so long is closed.
+const SILENCE_MAX: Duration = Duration::from_secs(75);
+/// Pause after an error of the socket, such as "too many open files".
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Hands out connections whose handshake is done.
+pub(super) struct Listener {
+    local_addr: SocketAddr,
+    ready: mpsc::Receiver<(Connection, SocketAddr)>,
+    accepting: AbortHandle,
+}
+
+impl Listener {
+    /// Starts to accept on `socket`.
+    pub(super) fn start(socket: TcpListener, local_addr: SocketAddr, acceptor: Option<TlsAcceptor>) -> Self {
+        let (sender, ready) = mpsc::channel(16);
+        let accepting = tokio::spawn(accept(socket, acceptor, sender)).abort_handle();
+        Self { local_addr, ready, accepting }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl axum::serve::Listener for Listener {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        match self.ready.recv().await {
+            Some(connection) => connection,
+            // Only while the runtime goes down: there is nothing more to come.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.local_addr)
+    }
+}
+
+impl Connected<IncomingStream<'_, Listener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
+        Self(*stream.remote_addr())
+    }
+}
+
+/// Accepts for ever. Handshakes run beside each other, so that a slow one holds up nobody; they end with this future.
+async fn accept(socket: TcpListener, acceptor: Option<TlsAcceptor>, ready: mpsc::Sender<(Connection, SocketAddr)>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut handshakes = JoinSet::new();
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await.expect("nobody closes the semaphore");
+        let (stream, peer) = match socket.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (acceptor, ready) = (acceptor.clone(), ready.clone());
+        handshakes.spawn(async move {
+            match handshake(stream, acceptor).await {
+                Ok(stream) => drop(ready.send((Connection::new(stream, place), peer)).await),
+                Err(error) => tracing::debug!(%peer, %error, "connection refused"),
+            }
+        });
+        while handshakes.try_join_next().is_some() {}
+    }
+}
+
+async fn handshake(stream: TcpStream, acceptor: Option<TlsAcceptor>) -> io::Result<Stream> {
+    stream.set_nodelay(true)?;
+    let Some(acceptor) = acceptor else { return Ok(Stream::Plain(stream)) };
+    match timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
+        Ok(accepted) => Ok(Stream::Tls(Box::new(accepted?))),
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no TLS handshake in time")),
+    }
+}
+
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A connection in its place among [`CONNECTIONS_MAX`].
+pub(super) struct Connection {
+    stream: Stream,
+    silence: Pin<Box<Sleep>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn new(stream: Stream, place: OwnedSemaphorePermit) -> Self {
+        Self { stream, silence: Box::pin(sleep(SILENCE_MAX)), _place: place }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let read = match &mut this.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+        };
+        if read.is_ready() {
+            this.silence.as_mut().reset(Instant::now() + SILENCE_MAX);
+            return read;
+        }
+        this.silence.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
