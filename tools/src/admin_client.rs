@@ -1,0 +1,77 @@
+//! The admin server's REST interface as typed calls, with errors that tell an administrator what to do.
+//!
+//! An address with `http://` before it is spoken to in the clear, any other over TLS. A fingerprint pins the server's
+//! certificate; without one any certificate is accepted and a warning logged.
+
+mod configure;
+mod error;
+mod exchange;
+mod mount;
+mod server;
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use transport::rest::HttpsClient;
+use transport::tls::{Fingerprint, Trust};
+
+pub use configure::ConfigureClient;
+pub use error::ClientError;
+pub use mount::mount_target;
+pub use server::ServerClient;
+
+/// One admin server, spoken to with any token.
+#[derive(Clone, Debug)]
+pub struct AdminClient {
+    https: HttpsClient,
+    seen: Arc<OnceLock<Fingerprint>>,
+}
+
+impl AdminClient {
+    /// A client of the server at `addr`, whose certificate has `fingerprint` (hex). Nothing is sent yet.
+    pub fn new(addr: &str, fingerprint: Option<&str>) -> Result<Self, ClientError> {
+        let seen = Arc::new(OnceLock::new());
+        if let Some(plain) = addr.strip_prefix(PLAIN) {
+            if fingerprint.is_some() {
+                return Err(ClientError::FingerprintWithoutTls(addr.to_owned()));
+            }
+            if !is_loopback(plain) {
+                tracing::warn!(addr, "tokens travel to the admin server in the clear");
+            }
+            return Ok(Self { https: HttpsClient::new(plain, None)?, seen });
+        }
+        let trust = match fingerprint {
+            Some(pinned) => Trust::Pinned(pinned.parse()?),
+            None => Trust::FirstUse(Arc::clone(&seen)),
+        };
+        let addr = addr.strip_prefix("https://").unwrap_or(addr);
+        Ok(Self { https: HttpsClient::new(addr, Some(&trust))?, seen })
+    }
+
+    /// The client that credentials describe: as [`AdminClient::new`], with a warning where no certificate is pinned.
+    pub fn for_creds(addr: &str, fingerprint: Option<&str>) -> Result<Self, ClientError> {
+        if fingerprint.is_none() && !addr.starts_with(PLAIN) {
+            tracing::warn!(addr, "the credentials pin no certificate of the admin server: add adminFingerprint");
+        }
+        Self::new(addr, fingerprint)
+    }
+
+    /// Asks the server for what anybody may know, without a token, and returns the fingerprint of the certificate it
+    /// showed: `None` of a server that was pinned, or is spoken to in the clear.
+    pub async fn meet(&self) -> Result<Option<Fingerprint>, ClientError> {
+        self.send("GET", "/openapi.json", &[], "", None::<&()>).await?;
+        Ok(self.seen.get().copied())
+    }
+}
+
+/// Marks an address without TLS.
+const PLAIN: &str = "http://";
+
+/// Whether `addr` (`host` or `host:port`) is this machine.
+fn is_loopback(addr: &str) -> bool {
+    let host = addr.rsplit_once(':').map_or(addr, |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+//! What can go wrong with the admin server, by what its reader should do about it.
+
+use transport::TransportError;
+
+/// A request that brought no result. Holds no token.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server is not there, or is not who it should be.
+    #[error("admin server: {error}{}", hint(.error))]
+    Transport {
+        /// What happened.
+        #[from]
+        error: TransportError,
+    },
+    /// An address in the clear and a certificate contradict each other.
+    #[error(
+        "admin server {0}: an address with http:// has no certificate to compare; leave the fingerprint out or http:// away"
+    )]
+    FingerprintWithoutTls(String),
+    /// The token opens nothing at this server (status 401).
+    #[error("admin server {addr} does not accept the token: {line}")]
+    Unauthorized {
+        /// The server.
+        addr: String,
+        /// Its own words.
+        line: String,
+    },
+    /// The token is good, but not for this (status 403).
+    #[error("{line}")]
+    Forbidden {
+        /// The server's words.
+        line: String,
+    },
+    /// No such thing, or it is not shown to this token (status 404).
+    #[error("{line}")]
+    NotFound {
+        /// The server's words.
+        line: String,
+    },
+    /// The request is at fault (status 400, 409 and the like).
+    #[error("{line}")]
+    Refused {
+        /// The server's words.
+        line: String,
+    },
+    /// The server is at fault (status 500 and above).
+    #[error("admin server {addr} failed (status {status}): {line}; its log says more")]
+    Server {
+        /// The server.
+        addr: String,
+        /// HTTP status.
+        status: u16,
+        /// Its own words.
+        line: String,
+    },
+    /// The answer is not what an admin server of this version says.
+    #[error("admin server {addr}: its answer is not understood ({reason}); is it an admin server of this version?")]
+    Answer {
+        /// The server.
+        addr: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl ClientError {
+    /// Whether asking again later may help.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            // Another certificate stays another certificate.
+            Self::Transport { error: TransportError::Unreachable { reason, .. } } => !reason.contains(CERTIFICATE),
+            Self::Server { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// What to look at when a server cannot be reached; a wrong certificate explains itself.
+fn hint(error: &TransportError) -> &'static str {
+    let TransportError::Unreachable { reason, .. } = error else { return "" };
+    if reason.contains("corrupt message") {
+        "; a server started with --noSSL has an address with http:// before it"
+    } else if reason.contains(CERTIFICATE) {
+        ""
+    } else {
+        "; is admin.flexfs running there, and the address right?"
+    }
+}
+
+/// Word in every complaint about a certificate.
+const CERTIFICATE: &str = "certificate";

@@ -1,0 +1,38 @@
+use super::exchange::segment;
+use super::*;
+
+#[test]
+fn keys_cannot_leave_their_place_in_the_path() {
+    assert_eq!(segment("my-volume_1.2~"), "my-volume_1.2~");
+    assert_eq!(segment("a/b?c#d e%"), "a%2Fb%3Fc%23d%20e%25");
+    assert_eq!(segment("ü"), "%C3%BC");
+}
+
+#[test]
+fn loopback_is_recognised() {
+    for addr in ["127.0.0.1:80", "localhost:8080", "[::1]:443", "127.5.0.1"] {
+        assert!(is_loopback(addr), "{addr}");
+    }
+    for addr in ["10.0.0.1:80", "admin.example.com", "localhost.example.com:1", "0.0.0.0:443"] {
+        assert!(!is_loopback(addr), "{addr}");
+    }
+}
+
+#[tokio::test]
+async fn absent_server_is_named_with_what_to_check() {
+    let client = AdminClient::new("127.0.0.1:9", None).unwrap();
+    let error = client.meet().await.unwrap_err();
+    let line = error.to_string();
+    assert!(line.contains("127.0.0.1:9") && line.contains("is admin.flexfs running"), "{line}");
+    assert!(error.is_temporary());
+}
+
+#[test]
+fn fingerprint_and_plain_address_exclude_each_other() {
+    let fingerprint = "ab".repeat(32);
+    assert!(matches!(
+        AdminClient::new("http://127.0.0.1:1", Some(&fingerprint)),
+        Err(ClientError::FingerprintWithoutTls(_))
+    ));
+    assert!(AdminClient::new("127.0.0.1:1", Some("abc")).unwrap_err().to_string().contains("64 hex"));
+}
