@@ -27,6 +27,23 @@ async fn absent_server_is_named_with_what_to_check() {
     assert!(error.is_temporary());
 }
 
+#[tokio::test]
+async fn server_in_the_clear_is_spoken_to_without_a_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = admin::AdminSettings {
+        bind_addr: "127.0.0.1:0".parse().unwrap(),
+        db_folder: folder.path().to_owned(),
+        identity: None,
+        root_token: auth::AccountToken::generate(),
+    };
+    let server = admin::bind(settings).await.unwrap();
+    let addr = server.local_addr();
+    tokio::spawn(server.serve(std::future::pending()));
+    assert_eq!(AdminClient::new(&format!("http://{addr}"), None).unwrap().meet().await.unwrap(), None);
+    let error = AdminClient::new(&addr.to_string(), None).unwrap().meet().await.unwrap_err().to_string();
+    assert!(error.contains("--noSSL"), "{error}");
+}
+
 #[test]
 fn fingerprint_and_plain_address_exclude_each_other() {
     let fingerprint = "ab".repeat(32);

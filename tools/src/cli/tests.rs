@@ -1,0 +1,49 @@
+use super::*;
+use crate::dispatch;
+
+#[test]
+fn command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    let invocation = dispatch::read(line.split(' ').map(Into::into).collect()).unwrap();
+    Cli::try_parse_from(invocation.words)
+}
+
+#[test]
+fn lines_of_the_manual_are_understood() {
+    for line in [
+        "admin.flexfs init creds --token 01234567-89ab-cdef-0123-456789abcdef --force",
+        "admin.flexfs start --bindAddr 127.0.0.1:8443 --dbFolder /d --sslCert /c --sslKey /k --credsFile /f -v",
+        "admin.flexfs start --bindAddr 127.0.0.1:8080 --noSSL",
+        "admin.flexfs init systemd --now --startFlags --noSSL --force",
+        "configure.flexfs init creds --adminAddr a:443 --adminFingerprint 00",
+        "configure.flexfs create volume --name data --metaStoreID 01234567-89ab-cdef-0123-456789abcdef --blockStoreID 01234567-89ab-cdef-0123-456789abcdef --blockSize 4MiB --retention -1 --flags ro,noExec",
+        "configure.flexfs create block-store --apiCode local --address /data/blocks --bucket b",
+        "configure.flexfs show region aws us-east-1",
+        "configure.flexfs list volume-token --volumeID data --json",
+        "configure.flexfs update account 01234567-89ab-cdef-0123-456789abcdef --token t",
+        "configure.flexfs delete volume-token t --force",
+        "flexfs install --prefix /usr/local",
+        "flexfs completions zsh",
+    ] {
+        if let Err(error) = parse(line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn wrong_words_are_refused() {
+    for line in ["flexfs unmount", "configure.flexfs create planet"] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn token_never_shows_in_debug_of_the_command_line() {
+    let cli =
+        parse("configure.flexfs init creds --adminAddr a:1 --token 01234567-89ab-cdef-0123-456789abcdef").unwrap();
+    assert!(!format!("{cli:?}").contains("01234567"));
+}

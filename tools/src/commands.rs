@@ -1,0 +1,9 @@
+//! The programs. Each module: its words, and the few lines that turn them into calls of the libraries.
+
+pub(crate) mod admin;
+pub(crate) mod configure;
+pub(crate) mod install;
+
+mod creds;
+mod systemd;
+mod tls_files;

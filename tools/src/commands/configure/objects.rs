@@ -1,0 +1,133 @@
+//! The flags of every object and verb. Field names are those of the admin server's JSON.
+
+mod create;
+mod list;
+mod update;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::kind::{self, Kind};
+
+pub(super) use create::Create;
+pub(super) use list::List;
+pub(super) use update::Update;
+
+/// Names one object.
+#[derive(Debug, Subcommand)]
+pub(super) enum Key {
+    /// By its id
+    Account(Id),
+    /// By its code
+    Provider(Code),
+    /// By its provider's code and its own
+    Region(RegionKey),
+    /// By its id
+    BlockStore(Id),
+    /// By its id
+    MetaStore(Id),
+    /// By its name or id
+    Volume(VolumeKey),
+    /// By the token itself or its id
+    VolumeToken(TokenKey),
+}
+
+/// An id.
+#[derive(Debug, Args)]
+pub(super) struct Id {
+    /// Id, as a list shows it
+    id: String,
+}
+
+/// A code.
+#[derive(Debug, Args)]
+pub(super) struct Code {
+    /// Code, as a list shows it
+    code: String,
+}
+
+/// The two parts of a region's key.
+#[derive(Debug, Args)]
+pub(super) struct RegionKey {
+    /// Code of its provider
+    provider_code: String,
+    /// Its code
+    code: String,
+}
+
+/// A volume.
+#[derive(Debug, Args)]
+pub(super) struct VolumeKey {
+    /// Name or id
+    volume: String,
+}
+
+/// A volume token.
+#[derive(Debug, Args)]
+pub(super) struct TokenKey {
+    /// The token or its id
+    #[arg(value_parser = crate::prompt::secret_argument)]
+    token: auth::Secret,
+}
+
+impl Key {
+    /// Kind and key as given.
+    pub(super) fn into_parts(self) -> (&'static Kind, Vec<String>) {
+        match self {
+            Self::Account(key) => (&kind::ACCOUNT, key.into_parts()),
+            Self::Provider(key) => (&kind::PROVIDER, key.into_parts()),
+            Self::Region(key) => (&kind::REGION, key.into_parts()),
+            Self::BlockStore(key) => (&kind::BLOCK_STORE, key.into_parts()),
+            Self::MetaStore(key) => (&kind::META_STORE, key.into_parts()),
+            Self::Volume(key) => (&kind::VOLUME, key.into_parts()),
+            Self::VolumeToken(key) => (&kind::VOLUME_TOKEN, key.into_parts()),
+        }
+    }
+}
+
+impl Id {
+    fn into_parts(self) -> Vec<String> {
+        vec![self.id]
+    }
+}
+
+impl Code {
+    fn into_parts(self) -> Vec<String> {
+        vec![self.code]
+    }
+}
+
+impl RegionKey {
+    fn into_parts(self) -> Vec<String> {
+        vec![self.provider_code, self.code]
+    }
+}
+
+impl VolumeKey {
+    fn into_parts(self) -> Vec<String> {
+        vec![self.volume]
+    }
+}
+
+impl TokenKey {
+    fn into_parts(self) -> Vec<String> {
+        vec![self.token.expose().to_owned()]
+    }
+}
+
+/// The fields that were given, as JSON: flags left out are left out here too.
+fn given(object: &impl Serialize) -> serde_json::Map<String, Value> {
+    let value = serde_json::to_value(object).expect("flags are text, numbers and booleans");
+    let Value::Object(mut fields) = value else { unreachable!("flags are a struct") };
+    fields.retain(|_, value| !value.is_null());
+    fields
+}
+
+/// A secret flag in a body.
+fn exposed<S: serde::Serializer>(secret: &Option<auth::Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(auth::Secret::expose).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Flags of `list`: filters.
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::given;
+use crate::commands::configure::kind::{self, Kind};
+
+/// Objects to list.
+#[derive(Debug, Subcommand)]
+pub(in super::super) enum List {
+    /// Who owns volumes
+    Account(Named),
+    /// Kinds of block stores that this version knows
+    BlockApi(All),
+    /// Providers
+    Provider(All),
+    /// Regions
+    Region(Regions),
+    /// Block stores
+    BlockStore(Stores),
+    /// Metadata servers
+    MetaStore(Stores),
+    /// Volumes
+    Volume(Volumes),
+    /// Volume tokens
+    VolumeToken(VolumeTokens),
+}
+
+impl List {
+    /// Kind and filters.
+    pub(in super::super) fn into_parts(self) -> (&'static Kind, Map<String, Value>) {
+        match self {
+            Self::Account(filter) => (&kind::ACCOUNT, given(&filter)),
+            Self::BlockApi(filter) => (&kind::BLOCK_API, given(&filter)),
+            Self::Provider(filter) => (&kind::PROVIDER, given(&filter)),
+            Self::Region(filter) => (&kind::REGION, given(&filter)),
+            Self::BlockStore(filter) => (&kind::BLOCK_STORE, given(&filter)),
+            Self::MetaStore(filter) => (&kind::META_STORE, given(&filter)),
+            Self::Volume(filter) => (&kind::VOLUME, given(&filter)),
+            Self::VolumeToken(filter) => (&kind::VOLUME_TOKEN, given(&filter)),
+        }
+    }
+}
+
+/// No filter.
+#[derive(Debug, Args, Serialize)]
+pub(in super::super) struct All {}
+
+/// Filter of accounts.
+#[derive(Debug, Args, Serialize)]
+pub(in super::super) struct Named {
+    /// Only of this name
+    #[arg(long)]
+    name: Option<String>,
+}
+
+/// Filter of regions.
+#[derive(Debug, Args, Serialize)]
+pub(in super::super) struct Regions {
+    /// Only of this provider
+    #[arg(long = "providerCode", value_name = "CODE")]
+    provider_code: Option<String>,
+}
+
+/// Filter of stores.
+#[derive(Debug, Args, Serialize)]
+pub(in super::super) struct Stores {
+    /// Only of this provider
+    #[arg(long = "providerCode", value_name = "CODE")]
+    provider_code: Option<String>,
+    /// Only of this region
+    #[arg(long = "regionCode", value_name = "CODE")]
+    region_code: Option<String>,
+    /// Only at this address
+    #[arg(long)]
+    address: Option<String>,
+}
+
+/// Filter of volumes.
+#[derive(Debug, Args, Serialize)]
+pub(in super::super) struct Volumes {
+    /// Only of this name
+    #[arg(long)]
+    name: Option<String>,
+    /// Only of this account
+    #[arg(long = "accountID", value_name = "ID")]
+    account_id: Option<String>,
+    /// Only of this metadata server
+    #[arg(long = "metaStoreID", value_name = "ID")]
+    meta_store_id: Option<String>,
+    /// Only in this block store
+    #[arg(long = "blockStoreID", value_name = "ID")]
+    block_store_id: Option<String>,
+    /// Those that were deleted, instead of those that live
+    #[arg(long)]
+    #[serde(serialize_with = "retired")]
+    retired: bool,
+}
+
+/// Filter of volume tokens.
+#[derive(Debug, Args, Serialize)]
+pub(in super::super) struct VolumeTokens {
+    /// Only of this volume, by name or id
+    #[arg(long = "volumeID", value_name = "VOLUME")]
+    volume_id: Option<String>,
+}
+
+/// Filters are text; living volumes are what the server lists unasked.
+fn retired<S: serde::Serializer>(retired: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+    retired.then_some("true").serialize(serializer)
+}

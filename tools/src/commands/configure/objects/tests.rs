@@ -1,0 +1,53 @@
+use clap::Parser;
+use serde_json::json;
+
+use super::*;
+
+#[derive(Parser)]
+struct Line<T: Subcommand> {
+    #[command(subcommand)]
+    object: T,
+}
+
+fn parse<T: Subcommand>(line: &str) -> T {
+    let words = std::iter::once("configure").chain(line.split(' '));
+    Line::<T>::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).object
+}
+
+#[test]
+fn flags_become_the_fields_that_were_given() {
+    let (kind, fields) =
+        parse::<Create>("volume --name data --metaStoreID m --blockStoreID b --blockSize 1MiB --retention -1")
+            .into_parts();
+    assert_eq!(kind, &kind::VOLUME);
+    let expected = json!({
+        "name": "data", "meta_store_id": "m", "block_store_id": "b", "block_size": 1 << 20, "retention": -1
+    });
+    assert_eq!(Value::Object(fields), expected);
+}
+
+#[test]
+fn secrets_reach_the_body_and_nothing_else() {
+    let create = parse::<Create>("account --name ann --token sesame");
+    assert!(!format!("{create:?}").contains("sesame"));
+    assert_eq!(create.into_parts().1["token"], "sesame");
+}
+
+#[test]
+fn update_takes_key_and_changes_apart() {
+    let (kind, key, fields) = parse::<Update>("volume data --flags= --maxInodes 5").into_parts();
+    assert_eq!((kind, key), (&kind::VOLUME, vec!["data".to_owned()]));
+    assert_eq!(Value::Object(fields), json!({"flags": "", "max_inodes": 5}));
+}
+
+#[test]
+fn region_has_a_key_of_two_parts() {
+    let (kind, key) = parse::<Key>("region aws us-east-1").into_parts();
+    assert_eq!((kind, key), (&kind::REGION, vec!["aws".to_owned(), "us-east-1".to_owned()]));
+}
+
+#[test]
+fn list_without_filters_asks_for_everything() {
+    assert!(parse::<List>("volume-token").into_parts().1.is_empty());
+    assert_eq!(parse::<List>("region --providerCode aws").into_parts().1["provider_code"], "aws");
+}

@@ -1,0 +1,57 @@
+//! Objects on a terminal, or as JSON for other programs.
+
+use serde_json::Value;
+
+use super::kind::Kind;
+use crate::render;
+use crate::units::{show_duration, show_size};
+
+/// One object: every field it has, those that identify it first.
+pub(super) fn object(kind: &Kind, object: &Value, json: bool) -> String {
+    if json {
+        return pretty(object);
+    }
+    let known = kind.columns.iter().copied().filter(|field| !object[field].is_null());
+    let fields = object.as_object().into_iter().flatten();
+    let others = fields.filter(|(name, value)| !kind.columns.contains(&name.as_str()) && !value.is_null());
+    let pairs: Vec<(String, String)> = known
+        .map(|field| (field.to_owned(), shown(field, &object[field])))
+        .chain(others.map(|(field, value)| (field.clone(), shown(field, value))))
+        .map(|(field, value)| (field.replace('_', " "), value))
+        .collect();
+    render::list(&pairs)
+}
+
+/// Many objects: the fields that a list shows.
+pub(super) fn objects(kind: &Kind, objects: &[Value], json: bool) -> String {
+    if json {
+        return pretty(&Value::from(objects));
+    }
+    // A column that no object fills only takes room.
+    let is_filled =
+        |field: &&&str| kind.key.contains(*field) || objects.iter().any(|object| !object[**field].is_null());
+    let columns: Vec<&str> = kind.columns.iter().filter(is_filled).copied().collect();
+    let headers: Vec<String> = columns.iter().map(|field| field.replace('_', " ")).collect();
+    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+    let row = |object: &Value| columns.iter().map(|field| shown(field, &object[field])).collect();
+    render::table(&headers, &objects.iter().map(row).collect::<Vec<_>>())
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// A field's value in the unit that people use for it.
+fn shown(field: &str, value: &Value) -> String {
+    match (field, value) {
+        (_, Value::Null) => String::new(),
+        ("block_size" | "bytes_used", value) if value.is_u64() => show_size(value.as_u64().unwrap_or_default()),
+        ("retention", value) if value.is_i64() => show_duration(value.as_i64().unwrap_or_default()),
+        (_, Value::Bool(value)) => if *value { "yes" } else { "no" }.to_owned(),
+        (_, Value::String(text)) => text.clone(),
+        (_, other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! `flexfs install`: the executable, and the names under which it is each program.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+/// Flags of `install`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Install to PREFIX/bin; `/` also gives mount(8) its helper
+    #[arg(long, value_name = "DIR", default_value = "/usr/local")]
+    prefix: PathBuf,
+    /// Make /sbin/mount.flexfs, by which mount(8) and /etc/fstab know the type `flexfs`
+    #[arg(long)]
+    sbin: bool,
+}
+
+const PROGRAMS: [&str; 4] = ["mount.flexfs", "meta.flexfs", "admin.flexfs", "configure.flexfs"];
+
+/// Installs, replacing what an earlier installation left.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let prefix = crate::paths::absolute(&arguments.prefix)?;
+    let executable = std::env::current_exe().context("finding the executable")?;
+    let sbin = (arguments.sbin || prefix == Path::new("/")).then_some(Path::new("/sbin"));
+    for path in install(&executable, &prefix.join("bin"), sbin)? {
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+/// Copies `executable` to `bin` and makes the links. Returns what there is now.
+fn install(executable: &Path, bin: &Path, sbin: Option<&Path>) -> Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(bin).with_context(|| format!("folder {}", bin.display()))?;
+    let installed = bin.join("flexfs");
+    copy(executable, &installed).with_context(|| format!("cannot write {}", installed.display()))?;
+    let mut made = vec![installed.clone()];
+    for program in PROGRAMS {
+        made.push(link(Path::new("flexfs"), &bin.join(program))?);
+    }
+    if let Some(helper) = sbin.map(|sbin| sbin.join("mount.flexfs")).filter(|helper| !is_same_file(helper, &installed))
+    {
+        made.push(link(&installed, &helper)?);
+    }
+    Ok(made)
+}
+
+/// Copies as a whole: running processes keep the file they started from.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    if is_same_file(from, to) {
+        return Ok(());
+    }
+    let temporary = to.with_extension(format!("{}.new", std::process::id()));
+    std::fs::copy(from, &temporary)?;
+    std::fs::File::open(&temporary)?.sync_all()?;
+    std::fs::rename(&temporary, to)
+}
+
+/// Makes or replaces the symbolic link at `path`. A file that is no link is somebody else's.
+fn link(target: &Path, path: &Path) -> Result<PathBuf> {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_symlink() => {
+            std::fs::remove_file(path).with_context(|| format!("cannot replace {}", path.display()))?;
+        }
+        Ok(_) => bail!("{} is not a link: move it away first", path.display()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot look at {}", path.display())),
+    }
+    symlink(target, path).with_context(|| format!("cannot make {}", path.display()))?;
+    Ok(path.to_owned())
+}
+
+/// Whether both paths lead to one file: with a merged /usr, /sbin may be the folder installed to.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn installing_twice_leaves_one_working_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, bin, sbin) =
+            (folder.path().join("built"), folder.path().join("p/bin"), folder.path().join("sbin"));
+        std::fs::create_dir(&sbin).unwrap();
+        for version in ["one", "two"] {
+            std::fs::write(&source, version).unwrap();
+            install(&source, &bin, Some(&sbin)).unwrap();
+            for path in ["p/bin/flexfs", "p/bin/mount.flexfs", "p/bin/configure.flexfs", "sbin/mount.flexfs"] {
+                assert_eq!(std::fs::read_to_string(folder.path().join(path)).unwrap(), version, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn foreign_file_is_not_replaced_by_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("built");
+        std::fs::write(&source, "x").unwrap();
+        std::fs::write(folder.path().join("meta.flexfs"), "mine").unwrap();
+        let error = install(&source, folder.path(), None).unwrap_err().to_string();
+        assert!(error.contains("meta.flexfs is not a link"), "{error}");
+    }
+}
