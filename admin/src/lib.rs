@@ -12,3 +12,6 @@ mod server;
 
 pub use error::AdminError;
 pub use server::{AdminServer, AdminSettings, bind};
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,8 @@ use crate::api::ApiError;
 const TEXT_MAX: usize = 255;
 /// Longest notes in bytes.
 const NOTES_MAX: usize = 4096;
-/// Longest mount path in bytes (Linux `PATH_MAX` less the NUL).
-const MOUNT_PATH_MAX: usize = 4095;
+/// Longest path in bytes (Linux `PATH_MAX` less the NUL).
+const PATH_MAX: usize = 4095;
 
 /// A short line for people: the name of an account, a provider, a region.
 pub(super) fn label(field: &str, text: String) -> Result<String, ApiError> {
@@ -72,7 +72,7 @@ pub(super) fn host_and_port(text: String) -> Result<String, ApiError> {
 /// The folder of a `local` block store.
 pub(super) fn folder(text: String) -> Result<String, ApiError> {
     if !text.starts_with('/')
-        || text.len() > TEXT_MAX
+        || text.len() > PATH_MAX
         || text.contains('\0')
         || text.split('/').any(|part| part == "..")
     {
@@ -123,14 +123,14 @@ pub(super) fn mount_path(text: &str) -> Result<String, ApiError> {
     let bad = |why: &str| {
         Err(ApiError::bad(format!("`mount_path` {text:?} {why}: an absolute path is needed, such as /team/a")))
     };
-    let Some(relative) = text.strip_prefix('/') else { return bad("does not begin with `/`") };
-    let relative = relative.strip_suffix('/').unwrap_or(relative);
-    if text.len() > MOUNT_PATH_MAX {
-        return bad("is too long");
-    }
-    if relative.is_empty() {
+    if text == "/" {
         return Ok("/".to_owned());
     }
+    if text.len() > PATH_MAX {
+        return bad("is too long");
+    }
+    let Some(relative) = text.strip_prefix('/') else { return bad("does not begin with `/`") };
+    let relative = relative.strip_suffix('/').unwrap_or(relative);
     for part in relative.split('/') {
         match part {
             "" => return bad("has an empty part"),

@@ -15,7 +15,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::api::Peer;
 
@@ -23,7 +22,7 @@ use crate::api::Peer;
 const CONNECTIONS_MAX: usize = 1024;
 /// A TLS handshake takes no longer.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
-/// A connection on which the peer says nothing for so long is closed.
+/// A connection without progress for so long is closed.
 const SILENCE_MAX: Duration = Duration::from_secs(75);
 /// Pause after an error of the socket, such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -100,17 +99,19 @@ async fn accept(socket: TcpListener, acceptor: Option<TlsAcceptor>, ready: mpsc:
 
 async fn handshake(stream: TcpStream, acceptor: Option<TlsAcceptor>) -> io::Result<Stream> {
     stream.set_nodelay(true)?;
-    let Some(acceptor) = acceptor else { return Ok(Stream::Plain(stream)) };
+    let Some(acceptor) = acceptor else { return Ok(Box::pin(stream)) };
     match timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
-        Ok(accepted) => Ok(Stream::Tls(Box::new(accepted?))),
+        Ok(accepted) => Ok(Box::pin(accepted?)),
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no TLS handshake in time")),
     }
 }
 
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
+/// A TCP or TLS stream.
+type Stream = Pin<Box<dyn Io + Send>>;
+
+trait Io: AsyncRead + AsyncWrite {}
+
+impl<T: AsyncRead + AsyncWrite> Io for T {}
 
 /// A connection in its place among [`CONNECTIONS_MAX`].
 pub(super) struct Connection {
@@ -123,42 +124,42 @@ impl Connection {
     fn new(stream: Stream, place: OwnedSemaphorePermit) -> Self {
         Self { stream, silence: Box::pin(sleep(SILENCE_MAX)), _place: place }
     }
+
+    /// Bounds the time without progress: of a peer that says nothing, and of one that takes no answer.
+    fn bounded<T>(&mut self, cx: &mut Context<'_>, progress: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if progress.is_ready() {
+            self.silence.as_mut().reset(Instant::now() + SILENCE_MAX);
+            return progress;
+        }
+        self.silence.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let read = match &mut this.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
-        };
-        if read.is_ready() {
-            this.silence.as_mut().reset(Instant::now() + SILENCE_MAX);
-            return read;
-        }
-        this.silence.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let progress = this.stream.as_mut().poll_read(cx, buf);
+        this.bounded(cx, progress)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
-        }
+        let this = self.get_mut();
+        let progress = this.stream.as_mut().poll_write(cx, buf);
+        this.bounded(cx, progress)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
-        }
+        let this = self.get_mut();
+        let progress = this.stream.as_mut().poll_flush(cx);
+        // Nothing to write is no progress: the silence goes on.
+        if progress.is_ready() { progress } else { this.bounded(cx, progress) }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
-        }
+        let this = self.get_mut();
+        let progress = this.stream.as_mut().poll_shutdown(cx);
+        this.bounded(cx, progress)
     }
 }

@@ -138,9 +138,8 @@ async fn different_tokens_do_not_wait_for_each_other() {
     let world = world(0);
     let slow = world.caller();
     world.settle().await;
-    let other = World { token: VolumeToken::generate(), ..self::world(0) };
     let caller = {
-        let (authenticator, token, now) = (Arc::clone(&world.authenticator), other.token, world.start);
+        let (authenticator, token, now) = (Arc::clone(&world.authenticator), VolumeToken::generate(), world.start);
         tokio::spawn(async move { authenticator.authenticate(&token, now).await })
     };
     world.settle().await;
@@ -264,9 +263,9 @@ async fn flood_of_wrong_tokens_stays_bounded_and_costs_no_good_one_its_place() {
 #[tokio::test]
 async fn many_good_tokens_stay_bounded_and_the_oldest_go_first() {
     let world = world(10_000);
-    for secs in 0..150 {
+    for age in 0..150 {
         let token = VolumeToken::generate();
-        let now = world.start + Duration::from_millis(secs);
+        let now = world.start + Duration::from_millis(age);
         world.authenticator.authenticate(&token, now).await.unwrap();
         assert!(world.authenticator.slots.len() <= SETTINGS.entries_max);
     }

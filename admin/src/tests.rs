@@ -1,0 +1,8 @@
+//! A real server on a free port, driven by a real client over pinned TLS.
+
+mod hostile;
+mod restart;
+mod services;
+mod tables;
+mod tenancy;
+mod world;
