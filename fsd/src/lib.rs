@@ -4,6 +4,8 @@
 //! one function of `ops`, which asks the metadata server through `client` and moves bytes through `data`.
 
 mod client;
+#[allow(dead_code, unused_imports, reason = "the operations that use it follow")]
+mod data;
 mod error;
 mod settings;
 

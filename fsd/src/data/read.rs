@@ -1,0 +1,144 @@
+//! Read: from memory, from the store, and ahead of the reader.
+
+use std::sync::Arc;
+
+use block::{StoreError, StoreErrorKind};
+use bytes::Bytes;
+use proto::limits::BLOCKS_MAX;
+use proto::{BlockIndex, Caller, Errno, Reply, Request};
+
+use super::file::{File, Turn};
+use super::flush::entry;
+use super::plane::DataPlane;
+use super::state::{LayoutNews, ReadPlan, Segment, StoredRange};
+use super::upload::errno_of;
+use crate::client::MetaClient;
+
+impl DataPlane {
+    /// Up to `len` bytes at `offset`, in slices; fewer where the file ends. What will probably be read next is fetched
+    /// in the background.
+    ///
+    /// # Errors
+    /// `EIO` where bytes cannot be had or are not those that were written, else the server's.
+    pub(crate) async fn read(
+        &self,
+        client: &impl MetaClient,
+        file: &Arc<File>,
+        offset: u64,
+        len: u32,
+    ) -> Result<Vec<Bytes>, Errno> {
+        let slices = self.read_bytes(client, file, offset, u64::from(len), None).await?;
+        self.read_ahead(file, offset, u64::from(len));
+        Ok(slices)
+    }
+
+    /// As [`Self::read`], for a caller that may have the turn.
+    pub(super) async fn read_bytes(
+        &self,
+        client: &impl MetaClient,
+        file: &Arc<File>,
+        offset: u64,
+        len: u64,
+        turn: Option<&Turn>,
+    ) -> Result<Vec<Bytes>, Errno> {
+        let mut attempts = 0;
+        loop {
+            let plan = file.state().plan_read(offset, len);
+            let segments = match plan {
+                ReadPlan::Ready(segments) => segments,
+                ReadPlan::NeedLayout(block) => {
+                    self.fetch_layout(client, file, block, turn).await?;
+                    continue;
+                }
+            };
+            match self.collect(segments).await {
+                // Replaced by somebody else since the map was read, and deleted: the new map tells where to look.
+                Err(error) if error.kind == StoreErrorKind::NotFound && attempts < READ_ATTEMPTS => {
+                    attempts += 1;
+                    file.state().forget_map();
+                }
+                Err(error) => {
+                    tracing::error!(ino = file.ino().0, offset, %error, "cannot read");
+                    return Err(errno_of(&error));
+                }
+                Ok(slices) => return Ok(slices),
+            }
+        }
+    }
+
+    /// Asks the server where block `block` and its neighbours are.
+    pub(super) async fn fetch_layout(
+        &self,
+        client: &impl MetaClient,
+        file: &Arc<File>,
+        block: u64,
+        turn: Option<&Turn>,
+    ) -> Result<(), Errno> {
+        for attempt in 0..LAYOUT_ATTEMPTS {
+            // Commits of our own make the answer old; after a few tries they have to wait.
+            let _own_turn = match turn {
+                None if attempt >= 2 => Some(file.take_turn().await),
+                _ => None,
+            };
+            let request = Request::GetLayout { ino: file.ino(), first: BlockIndex(block), count: LAYOUT_BLOCKS };
+            let layout = match client.call(&Caller::ROOT, request).await? {
+                Reply::Layout(layout) if layout.inline.is_some() || layout.behind > BlockIndex(block) => layout,
+                other => {
+                    tracing::error!(?other, ino = file.ino().0, block, "a block map was expected");
+                    return Err(Errno::EPROTO);
+                }
+            };
+            let news = file.state().settle_layout(layout);
+            match news {
+                LayoutNews::Learned => return Ok(()),
+                LayoutNews::Stale => {}
+                LayoutNews::Foreign => {
+                    let reply = client.call(&Caller::ROOT, Request::GetAttr { ino: file.ino() }).await?;
+                    file.state().observe(&entry(reply)?);
+                }
+            }
+        }
+        tracing::error!(ino = file.ino().0, "the file changes faster than its block map can be read");
+        Err(Errno::EIO)
+    }
+
+    async fn collect(&self, segments: Vec<Segment>) -> Result<Vec<Bytes>, StoreError> {
+        let mut slices = Vec::with_capacity(segments.len());
+        for segment in segments {
+            match segment {
+                Segment::Bytes(bytes) => slices.push(bytes),
+                Segment::Zeroes(len) => slices.extend(block::zeroes(len)),
+                Segment::Pieces(stored) => {
+                    slices.extend(self.shared.reader.read(&stored.pieces, stored.start, stored.end).await?);
+                }
+            }
+        }
+        Ok(slices)
+    }
+
+    /// Starts fetching what an in-order reader will want. A failure is left for the reader to meet.
+    fn read_ahead(&self, file: &File, offset: u64, len: u64) {
+        let mut state = file.state();
+        let Some(range) = state.note_read(offset, len, self.shared.window_max) else { return };
+        let ahead = state.plan_ahead(range);
+        drop(state);
+        if ahead.is_empty() {
+            return;
+        }
+        let reader = Arc::clone(&self.shared.reader);
+        drop(tokio::spawn(async move {
+            for StoredRange { pieces, start, end } in ahead {
+                if reader.warm(&pieces, start, end).await.is_err() {
+                    return;
+                }
+            }
+        }));
+    }
+}
+
+/// Blocks asked for at once.
+const LAYOUT_BLOCKS: u32 = if BLOCKS_MAX < 128 { BLOCKS_MAX } else { 128 };
+/// Times a map is asked for that others keep changing.
+const LAYOUT_ATTEMPTS: u32 = 16;
+/// Times a read looks for objects that were deleted under it.
+const READ_ATTEMPTS: u32 = 3;

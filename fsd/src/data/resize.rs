@@ -1,0 +1,154 @@
+//! Attributes that touch the content, and fallocate(2).
+
+use std::sync::Arc;
+
+use proto::limits::{COMMIT_BLOCKS_MAX, FILE_SIZE_MAX};
+use proto::{Attr, AttrChanges, BlockChange, BlockIndex, Caller, Commit, Errno, Request, Timespec};
+
+use super::file::{File, Turn};
+use super::flush::entry;
+use super::plane::DataPlane;
+use crate::client::MetaClient;
+
+/// What fallocate(2) is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fallocate {
+    /// Make room: the file becomes long enough, unless its size is to be kept. Room is not reserved.
+    Allocate {
+        /// Leave the size as it is.
+        keep_size: bool,
+    },
+    /// Make a hole; the size stays.
+    PunchHole,
+    /// Make zeroes.
+    ZeroRange {
+        /// Leave the size as it is.
+        keep_size: bool,
+    },
+}
+
+impl DataPlane {
+    /// Sets attributes of a regular file and returns the new ones. Where the size or the time of change is among them,
+    /// what was written before is committed first.
+    ///
+    /// # Errors
+    /// The flush's or the server's; the attributes are then as they were.
+    pub(crate) async fn set_attr(
+        &self,
+        client: &impl MetaClient,
+        caller: &Caller,
+        ino: proto::InodeId,
+        changes: AttrChanges,
+        by_handle: bool,
+    ) -> Result<Attr, Errno> {
+        let touches_content = changes.size.is_some() || changes.mtime.is_some();
+        let request = Request::SetAttr { ino, changes, by_handle };
+        let mut attr = match self.find(ino) {
+            Some(file) if touches_content => {
+                let turn = file.take_turn().await;
+                self.flush_in_turn(client, &file, &turn, false).await?;
+                let attr = entry(client.call(caller, request).await?)?;
+                file.state().settle_resize(&attr);
+                attr
+            }
+            _ => entry(client.call(caller, request).await?)?,
+        };
+        self.overlay(&mut attr);
+        Ok(attr)
+    }
+
+    /// Makes room, a hole or zeroes at `offset..offset + len` of a file that is open for writing.
+    ///
+    /// # Errors
+    /// `EINVAL` for no bytes, `EFBIG` behind the largest offset, `EOPNOTSUPP` for a hole of more than a million blocks,
+    /// else the flush's or the server's; a part of the range may then be changed.
+    pub(crate) async fn fallocate(
+        &self,
+        client: &impl MetaClient,
+        file: &Arc<File>,
+        mode: Fallocate,
+        offset: u64,
+        len: u64,
+        now: Timespec,
+    ) -> Result<(), Errno> {
+        if len == 0 {
+            return Err(Errno::EINVAL);
+        }
+        let end = offset.checked_add(len).filter(|end| *end <= FILE_SIZE_MAX).ok_or(Errno::EFBIG)?;
+        let keep_size = match mode {
+            Fallocate::PunchHole => true,
+            Fallocate::Allocate { keep_size } | Fallocate::ZeroRange { keep_size } => keep_size,
+        };
+        if !matches!(mode, Fallocate::Allocate { .. }) {
+            let turn = file.take_turn().await;
+            self.punch(client, file, &turn, offset, end, now).await?;
+        }
+        if !keep_size && end > file.size() {
+            let changes = AttrChanges { size: Some(end), ..AttrChanges::default() };
+            self.set_attr(client, &Caller::ROOT, file.ino(), changes, true).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the bytes of a range that lie in the file zero.
+    async fn punch(
+        &self,
+        client: &impl MetaClient,
+        file: &Arc<File>,
+        turn: &Turn,
+        offset: u64,
+        end: u64,
+        now: Timespec,
+    ) -> Result<(), Errno> {
+        self.flush_in_turn(client, file, turn, false).await?;
+        let end = end.min(file.size());
+        if offset >= end {
+            return Ok(());
+        }
+        if !file.state().knows_form() {
+            self.fetch_layout(client, file, 0, Some(turn)).await?;
+        }
+        let inline_len = file.state().inline_len();
+        if let Some(inline_len) = inline_len {
+            // Behind the record's content the file is zero already.
+            let end = end.min(inline_len as u64);
+            let zeroes = vec![0; end.saturating_sub(offset) as usize];
+            if !zeroes.is_empty() {
+                self.update(file, |state| state.write(0, offset as u32, &zeroes, now));
+            }
+            return self.flush_in_turn(client, file, turn, false).await;
+        }
+        let block_size = u64::from(self.shared.block_size);
+        let blocks = offset / block_size..end.div_ceil(block_size);
+        if blocks.end - blocks.start > PUNCH_BLOCKS_MAX {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let change = |block: u64| {
+            let start = offset.saturating_sub(block * block_size) as u32;
+            let end = (end - block * block_size).min(block_size) as u32;
+            BlockChange::Punch(BlockIndex(block), start, end)
+        };
+        let mut next = blocks.start;
+        while next < blocks.end {
+            let behind = blocks.end.min(next + COMMIT_BLOCKS_MAX as u64);
+            let commit = Commit {
+                ino: file.ino(),
+                changes: (next..behind).map(change).collect(),
+                inline: None,
+                base_version: 0,
+                size_min: 0,
+                mtime: now,
+                durable: false,
+            };
+            // Should nobody wait for the answer, the map is asked for anew.
+            file.state().forget_map();
+            let attr = entry(client.call(&Caller::ROOT, Request::Commit(commit)).await?)?;
+            file.state().settle_punch(&attr);
+            next = behind;
+        }
+        Ok(())
+    }
+}
+
+/// Blocks of one hole.
+const PUNCH_BLOCKS_MAX: u64 = 1 << 20;

@@ -1,0 +1,397 @@
+//! `FileState`: everything this mount knows of one file's content. Pure: no I/O, no clock, no task.
+//!
+//! A byte is looked for in three layers, the newest first: buffers (written, may still change), sealed runs (on their
+//! way to the server, in the order they were written) and the committed map. Sealed runs are committed in order and
+//! leave memory only when the server has answered. Invariant: no layer above the map knows of a foreign change, and the
+//! map is of exactly `committed.version`.
+
+mod commit;
+mod read;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+use proto::{Attr, Layout, Timespec};
+
+pub(super) use commit::{CommitOutcome, Step, Upload};
+pub(super) use read::{ReadPlan, Segment, StoredRange};
+
+use super::dirty::BlockBuffer;
+use super::map::{BlockMap, KnownBlock};
+use super::readahead::ReadAhead;
+use super::sealed::Sealed;
+use commit::{InFlight, Uploads};
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct FileState {
+    block_size: u32,
+    committed: Committed,
+    map: BlockMap,
+    buffers: BTreeMap<u64, BlockBuffer>,
+    /// In the order they were sealed, which is that of their ids.
+    sealed: VecDeque<Sealed>,
+    uploads: Uploads,
+    next_id: u64,
+    in_flight: Option<InFlight>,
+    pending: Pending,
+    /// Something was committed that may not be on the server's disk yet.
+    undurable: bool,
+    /// Somebody else changed the content since the last open: the kernel's pages may be old.
+    foreign: bool,
+    read_ahead: ReadAhead,
+    opens: u32,
+}
+
+/// The server's newest state of the file, as far as it was seen.
+#[derive(Clone, Copy, Debug)]
+struct Committed {
+    version: u64,
+    size: u64,
+    allocated: u64,
+    mtime: Timespec,
+}
+
+impl Committed {
+    fn of(attr: &Attr) -> Self {
+        Self { version: attr.version, size: attr.size, allocated: attr.allocated, mtime: attr.mtime }
+    }
+}
+
+/// What is written and not committed.
+#[derive(Debug, Default)]
+struct Pending {
+    /// Bytes in buffers and sealed runs.
+    len: usize,
+    /// Memory they take.
+    memory: usize,
+    /// End of the last one in the file; 0 where there are none.
+    end: u64,
+    /// Time of the last write.
+    mtime: Option<Timespec>,
+    /// Time of the write that made the file dirty.
+    since: Timespec,
+}
+
+/// What the server's answer about a map is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LayoutNews {
+    /// It was taken in.
+    Learned,
+    /// It is older than what is known, or may be: ask again.
+    Stale,
+    /// Somebody else changed the file: its attributes are needed first.
+    Foreign,
+}
+
+impl FileState {
+    pub(super) fn new(attr: &Attr, block_size: u32) -> Self {
+        let mut state = Self {
+            block_size,
+            committed: Committed::of(attr),
+            map: BlockMap::Unknown,
+            buffers: BTreeMap::new(),
+            sealed: VecDeque::new(),
+            uploads: Uploads::default(),
+            next_id: ID_STEP,
+            in_flight: None,
+            pending: Pending::default(),
+            undurable: false,
+            // The kernel may have pages of before this state was made.
+            foreign: true,
+            read_ahead: ReadAhead::default(),
+            opens: 0,
+        };
+        state.forget_map();
+        state
+    }
+
+    /// Counts an open and takes in what it told. Returns whether the kernel's pages of the file are still right.
+    pub(super) fn settle_open(&mut self, attr: &Attr, layout: Layout) -> bool {
+        self.opens += 1;
+        self.observe(attr);
+        self.settle_layout(layout);
+        !std::mem::take(&mut self.foreign)
+    }
+
+    /// Counts a close. Returns whether it was the last one.
+    pub(super) fn settle_close(&mut self) -> bool {
+        self.opens = self.opens.saturating_sub(1);
+        if self.opens == 0 {
+            self.read_ahead = ReadAhead::default();
+            if !self.map.is_small() {
+                self.map = BlockMap::Unknown;
+            }
+        }
+        self.opens == 0
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.opens > 0
+    }
+
+    /// Takes notice of attributes that any reply carried.
+    pub(super) fn observe(&mut self, attr: &Attr) {
+        let version = self.committed.version;
+        // The next version is probably the commit that is under way; its own reply tells.
+        let maybe_ours = self.in_flight.is_some() && attr.version == version + 1;
+        if attr.version > version && !maybe_ours {
+            self.change_foreign(attr);
+        }
+    }
+
+    /// Puts over a reply's attributes what this mount knows better.
+    pub(super) fn overlay(&self, attr: &mut Attr) {
+        if attr.version < self.committed.version {
+            attr.version = self.committed.version;
+            attr.size = self.committed.size;
+            attr.allocated = self.committed.allocated;
+            attr.mtime = self.committed.mtime;
+        }
+        if let Some(mtime) = self.pending.mtime {
+            attr.size = attr.size.max(self.pending.end);
+            attr.allocated = attr.allocated.saturating_add(self.pending.len as u64);
+            attr.mtime = mtime;
+            attr.ctime = attr.ctime.max(mtime);
+        }
+    }
+
+    /// Length of the file for its readers here.
+    pub(super) fn size(&self) -> u64 {
+        self.committed.size.max(self.pending.end)
+    }
+
+    /// Memory that written and uncommitted bytes take.
+    pub(super) fn memory(&self) -> usize {
+        self.pending.memory
+    }
+
+    /// Whether something is written that the server was not told of.
+    pub(super) fn has_pending(&self) -> bool {
+        self.pending.len > 0
+    }
+
+    /// Whether something that was committed may not be on the server's disk.
+    pub(super) fn is_undurable(&self) -> bool {
+        self.undurable
+    }
+
+    /// Since when there are uncommitted bytes.
+    pub(super) fn pending_since(&self) -> Option<Timespec> {
+        self.has_pending().then_some(self.pending.since)
+    }
+
+    /// Length of the content that is kept in the inode record; `None` where it is not kept there.
+    pub(super) fn inline_len(&self) -> Option<usize> {
+        match &self.map {
+            BlockMap::Inline(content) => Some(content.len()),
+            BlockMap::Unknown | BlockMap::Blocks(_) => None,
+        }
+    }
+
+    /// Whether it is known in which form the server keeps the file.
+    pub(super) fn knows_form(&self) -> bool {
+        !matches!(self.map, BlockMap::Unknown)
+    }
+
+    /// Forgets where the committed bytes are.
+    pub(super) fn forget_map(&mut self) {
+        self.map = if self.committed.size == 0 { BlockMap::empty() } else { BlockMap::Unknown };
+    }
+
+    /// Takes in a part of the block map.
+    pub(super) fn settle_layout(&mut self, layout: Layout) -> LayoutNews {
+        let version = self.committed.version;
+        if layout.version < version || (self.in_flight.is_some() && layout.version > version) {
+            return LayoutNews::Stale;
+        }
+        if layout.version > version {
+            return LayoutNews::Foreign;
+        }
+        self.map.learn(layout);
+        LayoutNews::Learned
+    }
+
+    /// Notes written bytes. They lie within one block; a block that is full is sealed. Returns whether one was.
+    pub(super) fn write(&mut self, block: u64, start: u32, data: &[u8], now: Timespec) -> bool {
+        if !self.has_pending() {
+            self.pending.since = now;
+        }
+        let buffer = self.buffers.entry(block).or_default();
+        let before = (buffer.len(), buffer.memory());
+        buffer.write(start, data, self.block_size);
+        let after = (buffer.len(), buffer.memory());
+        let full = buffer.len() == self.block_size as usize;
+        self.count_buffer(before, after);
+        self.pending.end = self.pending.end.max(self.offset_of(block) + u64::from(start) + data.len() as u64);
+        self.pending.mtime = Some(now);
+        if full {
+            self.seal(block);
+        }
+        full
+    }
+
+    /// The first block from `from` on with a buffer whose list of pieces would grow to `pieces_max` or more.
+    pub(super) fn plan_compaction(&self, from: u64, pieces_max: usize) -> CompactionPlan {
+        for (&block, buffer) in self.buffers.range(from..) {
+            let mut count = buffer.run_count();
+            let mut range = buffer.start()..buffer.end();
+            match self.base_block(block) {
+                _ if self.inline_len().is_some() => {}
+                KnownBlock::Unknown => return CompactionPlan::NeedLayout(block),
+                KnownBlock::Hole => {}
+                KnownBlock::Pieces(pieces) => {
+                    let below = pieces.first().map_or(range.start, |piece| piece.start)
+                        ..pieces.last().map_or(range.end, |piece| piece.end);
+                    let covered = count == 1 && range.start <= below.start && below.end <= range.end;
+                    count += if covered { 0 } else { pieces.len() };
+                    range = range.start.min(below.start)..range.end.max(below.end);
+                }
+            }
+            if count >= pieces_max {
+                return CompactionPlan::Compact(Compaction { block, range, sealed_before: self.next_id });
+            }
+        }
+        CompactionPlan::Done
+    }
+
+    /// Fills the gaps of a block's buffer with the bytes that were read of it, and seals it as one run. Nothing happens
+    /// where something was sealed meanwhile: what was read may then be older than what is sealed.
+    pub(super) fn settle_compaction(&mut self, compaction: &Compaction, slices: &[bytes::Bytes]) {
+        let Some(buffer) = self.buffers.get_mut(&compaction.block) else { return };
+        if self.next_id != compaction.sealed_before {
+            return;
+        }
+        let before = (buffer.len(), buffer.memory());
+        let mut place = compaction.range.start;
+        for slice in slices {
+            buffer.fill_gaps(place, slice, self.block_size);
+            place += slice.len() as u32;
+        }
+        let after = (buffer.len(), buffer.memory());
+        self.count_buffer(before, after);
+        self.seal(compaction.block);
+    }
+
+    /// Seals what is in buffers. Returns the newest sealed run: when it is committed, all that was written is.
+    pub(super) fn seal_all(&mut self) -> Option<u64> {
+        let blocks: Vec<u64> = self.buffers.keys().copied().collect();
+        for block in blocks {
+            self.seal(block);
+        }
+        self.sealed.back().map(|sealed| sealed.id)
+    }
+
+    /// Takes in that this mount set the size.
+    pub(super) fn settle_resize(&mut self, attr: &Attr) {
+        let version = self.committed.version;
+        if attr.version == version + 1 {
+            let blocks_before = self.committed_blocks();
+            if attr.size < self.committed.size {
+                self.map.truncate(attr.size, self.block_size);
+            }
+            self.committed = Committed::of(attr);
+            self.map.learn_holes(blocks_before..self.committed_blocks());
+            if attr.size == 0 {
+                self.map = BlockMap::empty();
+            }
+        } else {
+            self.observe(attr);
+        }
+    }
+
+    /// Takes in that an open emptied the file: what is not committed belongs to the time before.
+    pub(super) fn settle_truncating_open(&mut self) {
+        self.discard();
+        self.undurable = true;
+    }
+
+    /// Takes in that this mount made a hole. The map of before is forgotten already.
+    pub(super) fn settle_punch(&mut self, attr: &Attr) {
+        self.undurable = true;
+        if attr.version == self.committed.version + 1 {
+            self.committed = Committed::of(attr);
+        } else {
+            self.observe(attr);
+        }
+        self.forget_map();
+    }
+
+    /// Drops everything that is not committed.
+    pub(super) fn discard(&mut self) {
+        self.buffers.clear();
+        self.sealed.clear();
+        self.uploads = Uploads::default();
+        self.pending = Pending::default();
+    }
+
+    /// The bytes to fetch in the background after a read of `offset..offset + len`.
+    pub(super) fn note_read(&mut self, offset: u64, len: u64, window_max: u64) -> Option<Range<u64>> {
+        let size = self.committed.size;
+        self.read_ahead.note(offset, len, size, window_max)
+    }
+
+    fn change_foreign(&mut self, attr: &Attr) {
+        self.foreign = true;
+        self.committed = Committed::of(attr);
+        self.forget_map();
+    }
+
+    /// What is known of a block of the committed file. Behind its end there is nothing to ask for.
+    fn base_block(&self, block: u64) -> KnownBlock {
+        if block >= self.committed_blocks() { KnownBlock::Hole } else { self.map.block(block) }
+    }
+
+    fn committed_blocks(&self) -> u64 {
+        self.committed.size.div_ceil(u64::from(self.block_size))
+    }
+
+    fn offset_of(&self, block: u64) -> u64 {
+        block * u64::from(self.block_size)
+    }
+
+    fn seal(&mut self, block: u64) {
+        let Some(buffer) = self.buffers.remove(&block) else { return };
+        self.count_buffer((buffer.len(), buffer.memory()), (0, 0));
+        for run in buffer.into_runs() {
+            let sealed = Sealed::new(self.take_id(), block, run);
+            self.pending.len += sealed.len();
+            self.pending.memory += sealed.memory();
+            self.sealed.push_back(sealed);
+        }
+    }
+
+    fn take_id(&mut self) -> u64 {
+        self.next_id += ID_STEP;
+        self.next_id - ID_STEP
+    }
+
+    fn count_buffer(&mut self, before: (usize, usize), after: (usize, usize)) {
+        self.pending.len = self.pending.len - before.0 + after.0;
+        self.pending.memory = self.pending.memory - before.1 + after.1;
+    }
+}
+
+/// What is to be done about blocks of many pieces.
+#[derive(Debug)]
+pub(super) enum CompactionPlan {
+    /// Nothing more.
+    Done,
+    /// The map of this block is needed to tell.
+    NeedLayout(u64),
+    /// Rewrite this block.
+    Compact(Compaction),
+}
+
+/// A block to be rewritten as one piece.
+#[derive(Clone, Debug)]
+pub(super) struct Compaction {
+    /// The block.
+    pub(super) block: u64,
+    /// Its bytes that some piece or buffer holds, first to last.
+    pub(super) range: Range<u32>,
+    sealed_before: u64,
+}
+
+/// Distance of the ids of sealed runs: leaves one free before each.
+const ID_STEP: u64 = 2;

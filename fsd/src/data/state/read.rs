@@ -1,0 +1,170 @@
+//! Reading: which layer each byte comes from.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proto::Piece;
+
+use super::FileState;
+use crate::data::map::{BlockMap, KnownBlock};
+
+/// What a read takes.
+#[derive(Debug)]
+pub(crate) enum ReadPlan {
+    /// The bytes, in order. Shorter than asked for where the file ends.
+    Ready(Vec<Segment>),
+    /// The map of this block is needed first.
+    NeedLayout(u64),
+}
+
+/// Where a part of a read comes from.
+#[derive(Debug)]
+pub(crate) enum Segment {
+    /// From memory.
+    Bytes(Bytes),
+    /// From nowhere.
+    Zeroes(u64),
+    /// From the store.
+    Pieces(StoredRange),
+}
+
+/// Bytes of a committed block.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredRange {
+    /// The block's pieces.
+    pub(crate) pieces: Arc<Vec<Piece>>,
+    /// First byte in the block.
+    pub(crate) start: u32,
+    /// First byte behind.
+    pub(crate) end: u32,
+}
+
+#[derive(Clone, Copy)]
+enum Source {
+    Committed,
+    /// By index in the queue.
+    Sealed(usize),
+    Buffer,
+}
+
+/// Bytes of a block that come from one source.
+#[derive(Clone, Copy)]
+struct Layer {
+    start: u32,
+    end: u32,
+    source: Source,
+}
+
+impl FileState {
+    /// Plans a read of up to `len` bytes.
+    pub(crate) fn plan_read(&self, offset: u64, len: u64) -> ReadPlan {
+        let mut segments = Vec::new();
+        for (block, range) in self.blocks_of(offset, len, self.size()) {
+            if !self.plan_block(block, range, &mut segments) {
+                return ReadPlan::NeedLayout(block);
+            }
+        }
+        ReadPlan::Ready(segments)
+    }
+
+    /// Where the committed bytes of a range are, as far as it is known: what reading ahead can fetch.
+    pub(crate) fn plan_ahead(&self, range: Range<u64>) -> Vec<StoredRange> {
+        let blocks = self.blocks_of(range.start, range.end - range.start, self.committed.size);
+        let stored = blocks.filter_map(|(block, range)| match self.base_block(block) {
+            KnownBlock::Pieces(pieces) => Some(StoredRange { pieces, start: range.start, end: range.end }),
+            KnownBlock::Hole | KnownBlock::Unknown => None,
+        });
+        stored.collect()
+    }
+
+    /// Cuts the bytes of a range that lie before `file_end` at the borders of blocks.
+    fn blocks_of(&self, offset: u64, len: u64, file_end: u64) -> impl Iterator<Item = (u64, Range<u32>)> + use<> {
+        let block_size = u64::from(self.block_size);
+        let end = offset.saturating_add(len).min(file_end);
+        let blocks = if offset < end { offset / block_size..end.div_ceil(block_size) } else { 0..0 };
+        blocks.map(move |block| {
+            let block_start = block * block_size;
+            let from = offset.saturating_sub(block_start);
+            let to = (end - block_start).min(block_size);
+            (block, from as u32..to as u32)
+        })
+    }
+
+    /// Adds the segments of a range of one block. `false` where its map is needed and not known.
+    fn plan_block(&self, block: u64, range: Range<u32>, segments: &mut Vec<Segment>) -> bool {
+        for layer in self.layers(block, range) {
+            match layer.source {
+                Source::Committed => {
+                    if !self.plan_committed(block, layer.start..layer.end, segments) {
+                        return false;
+                    }
+                }
+                Source::Sealed(index) => {
+                    segments.extend(self.sealed[index].slices(layer.start, layer.end).map(Segment::Bytes));
+                }
+                Source::Buffer => {
+                    let slices = self.buffers[&block].slices(layer.start, layer.end);
+                    // A buffer may change while the read is answered, hence the copy.
+                    segments.extend(slices.map(|(_, slice)| Segment::Bytes(Bytes::copy_from_slice(slice))));
+                }
+            }
+        }
+        true
+    }
+
+    /// What is on top at each byte of the range.
+    fn layers(&self, block: u64, range: Range<u32>) -> Vec<Layer> {
+        let mut layers = vec![Layer { start: range.start, end: range.end, source: Source::Committed }];
+        for (index, sealed) in self.sealed.iter().enumerate().filter(|(_, sealed)| sealed.block == block) {
+            let (start, end) = (sealed.start.max(range.start), sealed.end().min(range.end));
+            paint(&mut layers, Layer { start, end, source: Source::Sealed(index) });
+        }
+        if let Some(buffer) = self.buffers.get(&block) {
+            for (start, slice) in buffer.slices(range.start, range.end) {
+                paint(&mut layers, Layer { start, end: start + slice.len() as u32, source: Source::Buffer });
+            }
+        }
+        layers
+    }
+
+    fn plan_committed(&self, block: u64, range: Range<u32>, segments: &mut Vec<Segment>) -> bool {
+        let block_start = self.offset_of(block);
+        let committed_end = self.committed.size.saturating_sub(block_start).min(u64::from(self.block_size)) as u32;
+        let held = range.start..range.end.min(committed_end).max(range.start);
+        let mut place = held.start;
+        if let BlockMap::Inline(content) = &self.map {
+            let content_end = if block == 0 { held.end.min(content.len() as u32) } else { 0 };
+            if place < content_end {
+                segments.push(Segment::Bytes(content.slice(place as usize..content_end as usize)));
+                place = content_end;
+            }
+        } else if !held.is_empty() {
+            match self.base_block(block) {
+                KnownBlock::Unknown => return false,
+                KnownBlock::Hole => {}
+                KnownBlock::Pieces(pieces) => {
+                    segments.push(Segment::Pieces(StoredRange { pieces, start: held.start, end: held.end }));
+                    place = held.end;
+                }
+            }
+        }
+        if place < range.end {
+            segments.push(Segment::Zeroes(u64::from(range.end - place)));
+        }
+        true
+    }
+}
+
+/// Puts `top` over `layers`, which are sorted and cover the range without gaps.
+fn paint(layers: &mut Vec<Layer>, top: Layer) {
+    if top.start >= top.end {
+        return;
+    }
+    let first = layers.partition_point(|layer| layer.end <= top.start);
+    let behind = layers.partition_point(|layer| layer.start < top.end);
+    let (head, tail) = (layers[first], layers[behind - 1]);
+    let head = (head.start < top.start).then_some(Layer { end: top.start, ..head });
+    let tail = (tail.end > top.end).then_some(Layer { start: top.end, ..tail });
+    layers.splice(first..behind, head.into_iter().chain([top]).chain(tail));
+}
