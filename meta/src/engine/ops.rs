@@ -1,0 +1,163 @@
+//! The operations, one file for each group.
+//!
+//! Reads take a [`View`]-able volume and change nothing. Mutations take a transaction; when one returns an error the
+//! transaction is dropped, so they may check as they go.
+
+pub(super) mod attr;
+pub(super) mod bounds;
+pub(super) mod close;
+pub(super) mod commit;
+pub(super) mod content;
+pub(super) mod create;
+pub(super) mod layout;
+pub(super) mod link;
+pub(super) mod lookup;
+pub(super) mod objects;
+pub(super) mod open;
+pub(super) mod readdir;
+pub(super) mod remove;
+pub(super) mod rename;
+pub(super) mod xattr;
+
+use std::sync::Arc;
+
+use proto::{Attr, Caller, Errno, FileKind, InodeId, Name, OperationId, Reply, Request, Timespec};
+
+use super::error::Outcome;
+use super::inode::{Dentry, Inode};
+use super::permit::{self, EXECUTE};
+use super::scope;
+use super::session::SessionContext;
+use super::tx::Tx;
+use super::view::View;
+use super::volume::Volume;
+use crate::store::MetaKv;
+
+/// Size that stat(2) shows of a directory.
+const DIR_SIZE: u64 = 4096;
+/// Names a file can have, and subdirectories a directory.
+pub(super) const LINKS_MAX: u32 = 1 << 31;
+
+/// Who asks, and when.
+#[derive(Clone, Copy)]
+pub(super) struct Ask<'a> {
+    pub(super) session: &'a SessionContext,
+    pub(super) caller: &'a Caller,
+    pub(super) now: Timespec,
+}
+
+impl Ask<'_> {
+    /// A file that the session may name: else `ESTALE`.
+    pub(super) fn inode(&self, view: &impl View, ino: InodeId) -> Outcome<Arc<Inode>> {
+        let inode = view.inode(ino)?;
+        scope::check(view, self.session, &inode)?;
+        Ok(inode)
+    }
+
+    /// A directory that the session may name: else `ENOTDIR`.
+    pub(super) fn dir(&self, view: &impl View, ino: InodeId) -> Outcome<Arc<Inode>> {
+        let inode = self.inode(view, ino)?;
+        if inode.is_dir() { Ok(inode) } else { Err(Errno::ENOTDIR.into()) }
+    }
+
+    /// A directory that the caller may search, and what `name` stands for in it.
+    pub(super) fn search(
+        &self,
+        view: &impl View,
+        parent: InodeId,
+        name: &Name,
+    ) -> Outcome<(Arc<Inode>, Option<Dentry>)> {
+        let dir = self.dir(view, parent)?;
+        permit::access(&dir.attr, self.caller, EXECUTE)?;
+        let dentry = view.find_dentry(parent, name)?;
+        Ok((dir, dentry))
+    }
+
+    /// The attributes of a file that is made now by the caller.
+    pub(super) fn new_attr(&self, ino: InodeId, kind: FileKind, perm: u16, gid: u32) -> Attr {
+        let is_dir = kind == FileKind::Directory;
+        Attr {
+            ino,
+            kind,
+            perm: perm & 0o7777,
+            nlink: if is_dir { 2 } else { 1 },
+            uid: self.caller.uid,
+            gid,
+            rdev: 0,
+            size: if is_dir { DIR_SIZE } else { 0 },
+            allocated: 0,
+            atime: self.now,
+            mtime: self.now,
+            ctime: self.now,
+            btime: self.now,
+            version: 1,
+        }
+    }
+}
+
+/// Carries out a request that changes no record.
+pub(super) fn observe<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, request: &Request) -> Outcome<Reply> {
+    match request {
+        Request::Lookup { parent, name } => lookup::lookup(volume, ask, *parent, name),
+        Request::GetAttr { ino } => Ok(Reply::Entry(ask.inode(volume, *ino)?.attr)),
+        Request::ReadLink { ino } => lookup::read_link(volume, ask, *ino),
+        Request::OpenDir { ino } => readdir::open_dir(volume, ask, *ino),
+        Request::ReadDir { ino, offset, bytes_max, attrs } => readdir::read_dir(
+            volume,
+            ask,
+            *ino,
+            readdir::Page { offset: *offset, bytes_max: *bytes_max, attrs: *attrs },
+        ),
+        Request::Open { ino, access, .. } => open::open(volume, ask, *ino, *access),
+        Request::GetLayout { ino, first, count } => layout::layout(volume, ask, *ino, *first, *count),
+        Request::GetXattr { ino, name } => xattr::value(volume, ask, *ino, name),
+        Request::ListXattr { ino } => xattr::list(volume, ask, *ino),
+        Request::StatFs => Ok(Reply::StatFs(volume.stat())),
+        Request::Sync => Ok(Reply::Done),
+        _ => unreachable!("mutations, closes and claims take other ways"),
+    }
+}
+
+/// Carries out a request that changes records.
+pub(super) fn apply<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, request: &Request) -> Outcome<Reply> {
+    match request {
+        Request::SetAttr { ino, changes, by_handle } => attr::set_attr(tx, ask, *ino, changes, *by_handle),
+        Request::Create { parent, name, perm, access, exclusive, truncate } => {
+            let how = create::Create { perm: *perm, access: *access, exclusive: *exclusive, truncate: *truncate };
+            create::create(tx, ask, *parent, name, how)
+        }
+        Request::Make { parent, name, node } => create::make(tx, ask, *parent, name, node),
+        Request::Link { ino, parent, name } => link::link(tx, ask, *ino, *parent, name),
+        Request::Unlink { parent, name } => remove::unlink(tx, ask, *parent, name),
+        Request::RemoveDir { parent, name } => remove::remove_dir(tx, ask, *parent, name),
+        Request::Rename { parent, name, new_parent, new_name, mode } => {
+            rename::rename(tx, ask, (*parent, name), (*new_parent, new_name), *mode)
+        }
+        Request::Open { ino, access, .. } => open::truncate(tx, ask, *ino, *access),
+        Request::Commit(commit) => commit::commit(tx, ask, commit),
+        Request::GrantObjects { count } => objects::grant(tx, ask, *count),
+        Request::SetXattr { ino, name, value, mode } => xattr::set(tx, ask, *ino, (name, value), *mode),
+        Request::RemoveXattr { ino, name } => xattr::remove(tx, ask, *ino, name),
+        _ => unreachable!("only mutations come here"),
+    }
+}
+
+/// Answers an operation that was applied before. An open that an earlier process noted in its memory is noted again.
+pub(super) fn repeat<K: MetaKv>(
+    mut tx: Tx<'_, K>,
+    ask: &Ask<'_>,
+    operation: OperationId,
+    inherited: bool,
+) -> Outcome<Reply> {
+    let reply = tx.recall(ask.session.id, operation)?;
+    let Reply::Opened(then, _) = &reply else { return Ok(reply) };
+    let Some(inode) = tx.find_inode(then.ino)?.filter(|inode| !inode.is_orphan()) else { return Ok(reply) };
+    let head = layout::head(&tx, &inode)?;
+    if inherited {
+        // Whether it may write is not kept: the mount asked for it then, and may have been allowed to.
+        tx.open_file(inode.ino(), ask.session.id, !ask.session.read_only)?;
+        tx.adopt(ask.session.id, operation);
+        tx.commit()?;
+    }
+    Ok(Reply::Opened(inode.attr, head))
+}

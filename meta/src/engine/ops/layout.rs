@@ -1,0 +1,84 @@
+//! Block maps: where the bytes of a file are.
+
+use std::ops::ControlFlow;
+
+use proto::limits::BLOCKS_MAX;
+use proto::{BlockIndex, Errno, FileKind, InodeId, Layout, Piece, Reply};
+
+use super::Ask;
+use crate::engine::error::Outcome;
+use crate::engine::inode::{Content, Inode};
+use crate::engine::keys;
+use crate::engine::permit::{self, READ};
+use crate::engine::view::{self, View};
+use crate::engine::volume::Volume;
+use crate::store::MetaKv;
+
+/// Blocks that the answer to an open carries.
+const HEAD_BLOCKS: u32 = 16;
+/// Encoded bytes of blocks after which a map goes on in the next reply.
+const MAP_BYTES_MAX: usize = 1 << 20;
+
+/// Up to `count` blocks from `first` on. The file must be open, or the caller may read it.
+pub(super) fn layout<K: MetaKv>(
+    volume: &Volume<K>,
+    ask: &Ask<'_>,
+    ino: InodeId,
+    first: BlockIndex,
+    count: u32,
+) -> Outcome<Reply> {
+    let inode = ask.inode(volume, ino)?;
+    if inode.attr.kind != FileKind::Regular {
+        return Err(Errno::EINVAL.into());
+    }
+    if !volume.holds_open(ask.session.id, ino) {
+        permit::access(&inode.attr, ask.caller, READ)?;
+    }
+    Ok(Reply::Layout(map(volume, &inode, first, count.min(BLOCKS_MAX))?))
+}
+
+/// The first blocks of a file that is opened.
+pub(super) fn head(view: &impl View, inode: &Inode) -> Outcome<Layout> {
+    map(view, inode, BlockIndex(0), HEAD_BLOCKS)
+}
+
+/// The map of a file without blocks.
+pub(super) fn empty(inode: &Inode) -> Layout {
+    Layout {
+        version: inode.attr.version,
+        inline: None,
+        first: BlockIndex(0),
+        behind: BlockIndex(HEAD_BLOCKS.into()),
+        blocks: Vec::new(),
+    }
+}
+
+fn map(view: &impl View, inode: &Inode, first: BlockIndex, count: u32) -> Outcome<Layout> {
+    let all = inode.attr.size.div_ceil(u64::from(view.block_size())).max(first.0.saturating_add(count.into()));
+    let mut layout =
+        Layout { version: inode.attr.version, inline: None, first, behind: BlockIndex(all), blocks: Vec::new() };
+    if let Content::Inline(bytes) = &inode.content {
+        layout.inline = Some(bytes.clone());
+        return Ok(layout);
+    }
+    if !inode.has_blocks() {
+        return Ok(layout);
+    }
+    let mut room = MAP_BYTES_MAX;
+    view::each_block(view, &keys::blocks_from(inode.map, first), |index, pieces| {
+        let len = encoded_len(&pieces);
+        if layout.blocks.len() == count as usize || len > room && !layout.blocks.is_empty() {
+            layout.behind = index;
+            return ControlFlow::Break(());
+        }
+        room = room.saturating_sub(len);
+        layout.blocks.push((index, pieces));
+        ControlFlow::Continue(())
+    })?;
+    Ok(layout)
+}
+
+/// Upper bound of what pieces take in a message.
+fn encoded_len(pieces: &[Piece]) -> usize {
+    pieces.iter().map(|piece| 48 + 5 * piece.frames.len()).sum()
+}

@@ -1,0 +1,68 @@
+//! Opening files.
+
+use proto::{Access, Errno, FileKind, InodeId, Reply};
+use std::sync::Arc;
+
+use super::{Ask, content, layout};
+use crate::engine::error::Outcome;
+use crate::engine::inode::Inode;
+use crate::engine::opens::OPEN_FILES_MAX;
+use crate::engine::permit::{self, EXECUTE, READ, WRITE};
+use crate::engine::tx::Tx;
+use crate::engine::view::View;
+use crate::engine::volume::Volume;
+use crate::store::MetaKv;
+
+/// Opens a file as it is.
+pub(super) fn open<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, ino: InodeId, access: Access) -> Outcome<Reply> {
+    check(ask, &*ask.inode(volume, ino)?, access)?;
+    let inode = register(volume, ask, ino, access.write)?;
+    Ok(Reply::Opened(inode.attr, layout::head(volume, &inode)?))
+}
+
+/// Notes the open. Looks once more whether the file is there: an unlink that comes now waits, one that was before shows.
+fn register<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, ino: InodeId, write: bool) -> Outcome<Arc<Inode>> {
+    let mut shard = volume.opens.shard(ino);
+    let inode = volume.inode(ino)?;
+    let session = ask.session.id;
+    let live = volume.live(session).ok_or(proto::Refused::SessionEnded)?;
+    if inode.is_orphan() && shard.find(ino, session).is_none() {
+        return Err(Errno::ESTALE.into());
+    }
+    if live.open_files() >= OPEN_FILES_MAX {
+        return Err(Errno::ENFILE.into());
+    }
+    live.note_opened(shard.add(ino, session, write));
+    Ok(inode)
+}
+
+/// Opens a file and empties it.
+pub(super) fn truncate<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, ino: InodeId, access: Access) -> Outcome<Reply> {
+    let mut inode = Inode::clone(&*ask.inode(tx, ino)?);
+    check(ask, &inode, access)?;
+    if !access.write {
+        return Err(Errno::EINVAL.into());
+    }
+    content::resize(tx, &mut inode, 0, ask.now)?;
+    inode.attr.mtime = ask.now;
+    inode.attr.ctime = ask.now;
+    tx.open_file(ino, ask.session.id, true)?;
+    let reply = Reply::Opened(inode.attr, layout::empty(&inode));
+    tx.put_inode(inode);
+    Ok(reply)
+}
+
+/// Whether the caller may open the file like this.
+pub(super) fn check(ask: &Ask<'_>, inode: &Inode, access: Access) -> Outcome<()> {
+    match inode.attr.kind {
+        FileKind::Regular => {}
+        FileKind::Directory => return Err(Errno::EISDIR.into()),
+        _ => return Err(Errno::ENXIO.into()),
+    }
+    if access.write && ask.session.read_only {
+        return Err(Errno::EROFS.into());
+    }
+    let wants = [(access.read, READ), (access.write, WRITE), (access.execute, EXECUTE)];
+    let want = wants.into_iter().filter(|(wanted, _)| *wanted).fold(0, |bits, (_, bit)| bits | bit);
+    permit::access(&inode.attr, ask.caller, want)
+}

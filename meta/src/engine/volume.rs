@@ -1,0 +1,434 @@
+//! `Volume`: the state of one volume and the way of a request through it.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+
+use proto::{
+    Attr, Caller, Errno, FileKind, InodeId, Name, OperationId, Refused, Reply, ReplyFrame, Request, RequestFrame,
+    Sequence, SessionId, Timespec, VolumeStat,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::cache::Cache;
+use super::error::{EngineError, Failure, Outcome};
+use super::grants::Grants;
+use super::inode::{Content, Dentry, Inode, decode_record, encode_record};
+use super::keys::{self, MapId, Range};
+use super::ledger::{Standing, Window};
+use super::names::NameHasher;
+use super::opens::Opens;
+use super::ops;
+use super::session::{LiveSession, SessionContext, SessionRecord};
+use super::tx::Tx;
+use super::view::View;
+use crate::store::{Batch, MetaKv, Visit};
+
+/// Weight of cached inode records per volume, in bytes. Filled as records are used.
+const INODE_CACHE_MAX: usize = 64 << 20;
+/// Weight of cached names per volume, in bytes. Filled as names are used.
+const DENTRY_CACHE_MAX: usize = 32 << 20;
+
+/// Bounds of a volume. All but the block size may change while it is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VolumeLimits {
+    /// Bytes in a block, a power of two. Fixed when the volume is first opened.
+    pub block_size: u32,
+    /// Blocks the files may occupy; 0 = no quota.
+    pub blocks_max: u64,
+    /// Inodes the volume may hold; 0 = no quota.
+    pub inodes_max: u64,
+    /// Seconds that replaced objects are kept; -1 = for ever.
+    pub retention_secs: i64,
+}
+
+impl VolumeLimits {
+    /// Bytes the files may occupy; 0 = no quota.
+    #[must_use]
+    pub fn bytes_max(&self) -> u64 {
+        self.blocks_max.saturating_mul(u64::from(self.block_size))
+    }
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Executed {
+    /// The reply.
+    pub reply: ReplyFrame,
+    /// Whether it may be sent only when the volume is on disk up to the reply's sequence.
+    pub wait_durable: bool,
+}
+
+/// Numbers that every batch writes anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Counters {
+    /// Last commit.
+    pub(super) sequence: Sequence,
+    /// Next inode or map id.
+    pub(super) next_id: u64,
+    /// Next object id.
+    pub(super) next_object: u64,
+    /// Inodes, orphans included.
+    pub(super) inodes_used: u64,
+    /// Sum of the allocated bytes of all inodes.
+    pub(super) bytes_used: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Superblock {
+    block_size: u32,
+    name_key: [u8; 16],
+    counters: Counters,
+}
+
+/// State that only the holder of the writer lock reads or changes.
+pub(super) struct Writer {
+    pub(super) counters: Counters,
+    pub(super) grants: Grants,
+    /// Ledger windows of the sessions that changed something since the start.
+    pub(super) windows: HashMap<SessionId, Window>,
+    /// No dead object is older than this second. The store steps over each removed record that a scan passes.
+    pub(super) dead_since: u64,
+}
+
+/// A name as the cache keeps it: with the name itself, because the key has only its hash.
+pub(super) struct CachedName {
+    name: Name,
+    dentry: Option<Dentry>,
+}
+
+/// One volume. All methods may be called from any thread; none waits for the disk but `persist`.
+pub struct Volume<K> {
+    pub(super) kv: K,
+    pub(super) names: NameHasher,
+    name_key: [u8; 16],
+    pub(super) block_size: u32,
+    limits: RwLock<VolumeLimits>,
+    writer: Mutex<Writer>,
+    inodes: Cache<InodeId, Arc<Inode>>,
+    dentries: Cache<(InodeId, u64), Arc<CachedName>>,
+    pub(super) opens: Opens,
+    pub(super) sessions: RwLock<HashMap<SessionId, Arc<LiveSession>>>,
+    sequence: AtomicU64,
+    durable: AtomicU64,
+    inodes_used: AtomicU64,
+    bytes_used: AtomicU64,
+}
+
+impl<K: MetaKv> Volume<K> {
+    /// Opens a volume, or makes an empty one in an empty key space.
+    pub fn open(kv: K, limits: VolumeLimits, now: Timespec) -> Result<Self, EngineError> {
+        let superblock = match kv.get(&keys::superblock())? {
+            Some(value) => decode_record::<Superblock>("superblock", &value)?,
+            None => create(&kv, limits.block_size, now)?,
+        };
+        let Superblock { block_size, name_key, counters } = superblock;
+        if block_size != limits.block_size {
+            return Err(EngineError::BlockSize { found: block_size, expected: limits.block_size });
+        }
+        if counters.sequence < kv.persisted() {
+            return Err(EngineError::LostCommits { found: counters.sequence, expected: kv.persisted() });
+        }
+        let volume = Self {
+            names: NameHasher::new(name_key),
+            name_key,
+            block_size,
+            limits: RwLock::new(limits),
+            inodes: Cache::new(INODE_CACHE_MAX),
+            dentries: Cache::new(DENTRY_CACHE_MAX),
+            opens: Opens::new(),
+            sessions: RwLock::new(load_sessions(&kv)?),
+            sequence: AtomicU64::new(counters.sequence.0),
+            durable: AtomicU64::new(kv.persisted().0),
+            inodes_used: AtomicU64::new(counters.inodes_used),
+            bytes_used: AtomicU64::new(counters.bytes_used),
+            writer: Mutex::new(Writer { counters, grants: load_grants(&kv)?, windows: HashMap::new(), dead_since: 0 }),
+            kv,
+        };
+        Ok(volume)
+    }
+
+    /// Carries out a request of a session, or refuses it without a trace.
+    pub fn execute(&self, session: &SessionContext, frame: &RequestFrame, now: Timespec) -> Executed {
+        let seen = self.sequence();
+        let ask = ops::Ask { session, caller: &frame.caller, now };
+        let result = match self.carry_out(&ask, frame) {
+            Ok(reply) => Ok(reply),
+            Err(Failure::Refused(refused)) => Err(refused),
+            Err(Failure::Torn(what)) => {
+                let error = EngineError::corrupt(format_args!("{what} that another record names is missing"));
+                tracing::error!(request = frame.request.name(), %error, "request failed");
+                Err(Errno::EIO.into())
+            }
+            Err(Failure::Broken(error)) => {
+                tracing::error!(request = frame.request.name(), %error, "request failed");
+                Err(Errno::EIO.into())
+            }
+        };
+        let wait_durable = result.is_ok()
+            && match &frame.request {
+                Request::Sync => true,
+                Request::Commit(commit) => commit.durable,
+                _ => false,
+            };
+        // A mutation shows its own commit; a read what was there when it began, or newer.
+        let sequence = if frame.request.is_mutation() || wait_durable { self.sequence() } else { seen };
+        Executed { reply: ReplyFrame { sequence, durable: self.durable(), result }, wait_durable }
+    }
+
+    fn carry_out(&self, ask: &ops::Ask<'_>, frame: &RequestFrame) -> Outcome<Reply> {
+        ops::bounds::check(self.block_size, frame)?;
+        if ask.session.read_only && ops::bounds::needs_write(&frame.request) {
+            return Err(Errno::EROFS.into());
+        }
+        match (&frame.request, frame.operation) {
+            (request, Some(operation)) if request.is_mutation() => self.mutate(ask, operation, request),
+            (request, _) if request.is_mutation() => Err(Refused::Malformed.into()),
+            (Request::Release { closes }, _) => ops::close::release(self, ask, closes),
+            (Request::Reclaim { claims }, _) => ops::close::reclaim(self, ask, claims),
+            (request, _) => self.observe(ask, request),
+        }
+    }
+
+    /// A reader takes no lock. What a commit in between tore apart is read again while nobody writes.
+    fn observe(&self, ask: &ops::Ask<'_>, request: &Request) -> Outcome<Reply> {
+        match ops::observe(self, ask, request) {
+            Err(Failure::Torn(_) | Failure::Refused(Refused::Error(Errno::ESTALE))) => {
+                let _writer = self.write();
+                ops::observe(self, ask, request)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn mutate(&self, ask: &ops::Ask<'_>, operation: OperationId, request: &Request) -> Outcome<Reply> {
+        loop {
+            let mut tx = Tx::begin(self);
+            let session = self.live(ask.session.id).ok_or(Refused::SessionEnded)?;
+            match tx.standing(session.record.id, operation)? {
+                Standing::Outside => return Err(Refused::Malformed.into()),
+                Standing::Applied { inherited } => return ops::repeat(tx, ask, operation, inherited),
+                Standing::New => {}
+            }
+            let reply = ops::apply(&mut tx, ask, request)?;
+            if tx.is_unfinished() {
+                tx.commit()?;
+                continue;
+            }
+            tx.remember(session.record.id, operation, &reply);
+            tx.commit()?;
+            return Ok(reply);
+        }
+    }
+
+    /// The directory at an absolute path. Symbolic links are not followed. Errors: `ENOENT`, `ENOTDIR`, `EIO`.
+    pub fn resolve(&self, path: &str) -> Result<Attr, Errno> {
+        let _writer = self.write();
+        self.walk(path).map_err(|failure| match failure {
+            Failure::Refused(Refused::Error(errno)) => errno,
+            failure => {
+                tracing::error!(?failure, "mount path cannot be resolved");
+                Errno::EIO
+            }
+        })
+    }
+
+    fn walk(&self, path: &str) -> Outcome<Attr> {
+        let mut attr = self.linked(InodeId::ROOT)?.attr;
+        for component in path.split('/').filter(|component| !matches!(*component, "" | ".")) {
+            let name = Name::new(component.as_bytes()).map_err(|_| Errno::ENOENT)?;
+            let dentry = self.find_dentry(attr.ino, &name)?.ok_or(Errno::ENOENT)?;
+            if dentry.kind != FileKind::Directory {
+                return Err(Errno::ENOTDIR.into());
+            }
+            attr = self.linked(dentry.ino)?.attr;
+        }
+        Ok(attr)
+    }
+
+    /// The newest commit.
+    #[must_use]
+    pub fn sequence(&self) -> Sequence {
+        Sequence(self.sequence.load(Ordering::Acquire))
+    }
+
+    /// The newest commit known to be on disk.
+    #[must_use]
+    pub fn durable(&self) -> Sequence {
+        Sequence(self.durable.load(Ordering::Acquire))
+    }
+
+    /// Puts everything committed so far on disk and returns up to where. Blocks for the disk.
+    pub fn persist(&self) -> Result<Sequence, EngineError> {
+        let sequence = self.sequence();
+        self.kv.persist(sequence)?;
+        self.durable.fetch_max(sequence.0, Ordering::AcqRel);
+        Ok(sequence)
+    }
+
+    /// Size and use.
+    #[must_use]
+    pub fn stat(&self) -> VolumeStat {
+        let limits = self.limits();
+        VolumeStat {
+            bytes_max: limits.bytes_max(),
+            bytes_used: self.bytes_used.load(Ordering::Relaxed),
+            inodes_max: limits.inodes_max,
+            inodes_used: self.inodes_used.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Changes quotas and retention. A block size that differs from the volume's is ignored.
+    pub fn set_limits(&self, limits: VolumeLimits) {
+        let block_size = self.block_size;
+        *self.limits.write().expect("no code under this lock panics") = VolumeLimits { block_size, ..limits };
+    }
+
+    pub(super) fn limits(&self) -> VolumeLimits {
+        *self.limits.read().expect("no code under this lock panics")
+    }
+
+    pub(super) fn write(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().expect("a writer that panicked may have left half a change: nothing may build on it")
+    }
+
+    pub(super) fn encode_superblock(&self, counters: Counters) -> Vec<u8> {
+        encode_record(&Superblock { block_size: self.block_size, name_key: self.name_key, counters })
+    }
+
+    /// The writer made a change visible: readers find the new value here from now on.
+    pub(super) fn note_inode(&self, ino: InodeId, inode: Option<Arc<Inode>>) {
+        match inode {
+            Some(inode) => {
+                let weight = inode.weight();
+                self.inodes.put(ino, inode, weight);
+            }
+            None => self.inodes.remove(ino),
+        }
+    }
+
+    /// As [`Self::note_inode`], for a name.
+    pub(super) fn note_dentry(&self, parent: InodeId, hash: u64, name: Name, dentry: Option<Dentry>) {
+        let weight = name_weight(&name);
+        self.dentries.put((parent, hash), Arc::new(CachedName { name, dentry }), weight);
+    }
+
+    pub(super) fn note_counters(&self, counters: Counters) {
+        self.inodes_used.store(counters.inodes_used, Ordering::Relaxed);
+        self.bytes_used.store(counters.bytes_used, Ordering::Relaxed);
+        self.sequence.store(counters.sequence.0, Ordering::Release);
+    }
+}
+
+impl<K: MetaKv> View for Volume<K> {
+    fn find_inode(&self, ino: InodeId) -> Outcome<Option<Arc<Inode>>> {
+        let ticket = match self.inodes.find(ino) {
+            Ok(inode) => return Ok(Some(inode)),
+            Err(ticket) => ticket,
+        };
+        let Some(value) = self.kv.get(&keys::inode(ino))? else { return Ok(None) };
+        let inode = Arc::new(Inode::decode(&value)?);
+        self.inodes.fill(ino, Arc::clone(&inode), inode.weight(), ticket);
+        Ok(Some(inode))
+    }
+
+    fn find_dentry(&self, parent: InodeId, name: &Name) -> Outcome<Option<Dentry>> {
+        let hash = self.names.hash(name);
+        let ticket = match self.dentries.find((parent, hash)) {
+            Ok(cached) if cached.name == *name => return Ok(cached.dentry),
+            Ok(_) => None,
+            Err(ticket) => Some(ticket),
+        };
+        let value = self.kv.get(&keys::dentry(parent, hash, name))?;
+        let dentry = value.map(|value| Dentry::decode(&value)).transpose()?;
+        if let Some(ticket) = ticket {
+            let cached = Arc::new(CachedName { name: name.clone(), dentry });
+            self.dentries.fill((parent, hash), cached, name_weight(name), ticket);
+        }
+        Ok(dentry)
+    }
+
+    fn block_size(&self) -> u32 {
+        self.block_size
+    }
+
+    fn holds_open(&self, session: SessionId, ino: InodeId) -> bool {
+        self.opens.find(ino, session).is_some()
+    }
+
+    fn scan(&self, (from, to): &Range, visit: &mut Visit<'_>) -> Outcome<()> {
+        Ok(self.kv.scan(from, to, visit)?)
+    }
+
+    fn scan_back(&self, (from, to): &Range, visit: &mut Visit<'_>) -> Outcome<()> {
+        Ok(self.kv.scan_back(from, to, visit)?)
+    }
+}
+
+fn name_weight(name: &Name) -> usize {
+    128 + name.as_bytes().len()
+}
+
+fn create<K: MetaKv>(kv: &K, block_size: u32, now: Timespec) -> Result<Superblock, EngineError> {
+    if kv.persisted() > Sequence(0) {
+        return Err(EngineError::LostCommits { found: Sequence(0), expected: kv.persisted() });
+    }
+    let ask = ops::Ask { session: &FOUNDER, caller: &Caller::ROOT, now };
+    let attr = ask.new_attr(InodeId::ROOT, FileKind::Directory, 0o755, 0);
+    let root = Inode {
+        attr,
+        parent: InodeId::ROOT,
+        map: MapId(InodeId::ROOT.0),
+        entries: 0,
+        xattr_list_len: 0,
+        content: Content::None,
+    };
+    let counters =
+        Counters { sequence: Sequence(1), next_id: InodeId::ROOT.0 + 1, next_object: 1, inodes_used: 1, bytes_used: 0 };
+    let superblock = Superblock { block_size, name_key: *Uuid::new_v4().as_bytes(), counters };
+    let mut batch = Batch::default();
+    batch.put(keys::inode(InodeId::ROOT), root.encode());
+    batch.put(keys::superblock(), encode_record(&superblock));
+    kv.commit(batch)?;
+    Ok(superblock)
+}
+
+/// Who makes the root directory.
+const FOUNDER: SessionContext = SessionContext { id: SessionId(Uuid::nil()), root: InodeId::ROOT, read_only: false };
+
+fn load_grants<K: MetaKv>(kv: &K) -> Result<Grants, EngineError> {
+    let mut grants = Grants::default();
+    each(kv, keys::grants(), |key, value| {
+        let first = keys::parse_grant(key).ok_or_else(|| EngineError::corrupt("grant key"))?;
+        grants.apply((first, Some(decode_record("grant", value)?)));
+        Ok(())
+    })?;
+    Ok(grants)
+}
+
+fn load_sessions<K: MetaKv>(kv: &K) -> Result<HashMap<SessionId, Arc<LiveSession>>, EngineError> {
+    let mut sessions = HashMap::new();
+    each(kv, keys::sessions(), |key, value| {
+        let id = keys::parse_session(key).ok_or_else(|| EngineError::corrupt("session key"))?;
+        let record: SessionRecord = decode_record("session", value)?;
+        sessions.insert(id, Arc::new(LiveSession::new(record)));
+        Ok(())
+    })?;
+    Ok(sessions)
+}
+
+/// Visits all records of a range; the first error ends it.
+pub(super) fn each<K: MetaKv>(
+    kv: &K,
+    (from, to): Range,
+    mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    let mut outcome = Ok(());
+    kv.scan(&from, &to, &mut |key, value| {
+        outcome = visit(key, value);
+        if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    outcome
+}
