@@ -1,0 +1,163 @@
+//! The metadata server: QUIC in front of the engine.
+//!
+//! One thread per core, each with its own socket on the shared port, its own single-threaded runtime and the connections
+//! that the kernel hands it; requests are answered on the thread that received them. What they share is the engine's
+//! volumes, the session table and the authenticator. Housekeeping (token watch, expiry, sweeping) runs on a thread of
+//! its own, waiting for the disk on another.
+
+mod committer;
+mod greet;
+mod hosted;
+mod housekeeping;
+mod peer;
+mod sessions;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use auth::{Authenticator, AuthenticatorSettings, TokenAuthority};
+use proto::rest::VolumeUse;
+use tokio::sync::watch;
+use transport::server::{self, Listener};
+use transport::tls::{Fingerprint, Identity};
+
+use crate::error::MetaError;
+use hosted::HostedVolumes;
+
+/// What a metadata server is started with.
+#[derive(Debug)]
+pub struct MetaSettings {
+    /// Address to listen on; port 0 picks a free one.
+    pub bind_addr: SocketAddr,
+    /// Folder of the database.
+    pub db_folder: PathBuf,
+    /// Ceiling of the database's block cache, in bytes.
+    pub db_cache_max: u64,
+    /// Certificate and key.
+    pub identity: Identity,
+    /// Serving threads; `None` = one per core.
+    pub threads: Option<usize>,
+    /// Whether every mutation waits until it is on disk, not only those a mount asks it for.
+    pub sync: bool,
+    /// How long tokens are trusted without asking the admin server again.
+    pub authenticator: AuthenticatorSettings,
+    /// How long a session without a connection keeps its open files and locks.
+    pub session_grace: Duration,
+}
+
+/// State that all serving threads share.
+pub(crate) struct Server<A> {
+    authenticator: Authenticator<A>,
+    volumes: Arc<HostedVolumes>,
+    sync: bool,
+    session_grace: Duration,
+}
+
+/// A running metadata server. Dropping it stops it.
+#[derive(Debug)]
+pub struct MetaServer {
+    addr: SocketAddr,
+    fingerprint: Fingerprint,
+    volumes: Arc<HostedVolumes>,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl MetaServer {
+    /// Opens the database, binds the port and serves until stopped. `authority` answers for tokens.
+    pub fn start<A: TokenAuthority>(settings: MetaSettings, authority: A) -> Result<Self, MetaError> {
+        let cores = settings.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
+        let sockets = server::bind(settings.bind_addr, cores.max(1))?;
+        let addr = sockets[0].local_addr().map_err(|source| MetaError::Thread { source })?;
+        let fingerprint = settings.identity.fingerprint();
+        let volumes = Arc::new(HostedVolumes::open(&settings.db_folder, settings.db_cache_max)?);
+        let server = Arc::new(Server {
+            authenticator: Authenticator::new(authority, settings.authenticator),
+            volumes: Arc::clone(&volumes),
+            sync: settings.sync,
+            session_grace: settings.session_grace,
+        });
+        let (stop, stopped) = watch::channel(false);
+        let mut running = Self { addr, fingerprint, volumes, stop, threads: Vec::new() };
+        let identity = Arc::new(settings.identity);
+        for (index, socket) in sockets.into_iter().enumerate() {
+            let (server, identity, stopped) = (Arc::clone(&server), Arc::clone(&identity), stopped.clone());
+            running.spawn(format!("meta-{index}"), async move || match Listener::new(socket, &identity) {
+                Ok(listener) => peer::serve(server, listener, stopped).await,
+                Err(error) => tracing::error!(%error, "serving thread cannot start"),
+            })?;
+        }
+        running.spawn("meta-housekeeping".to_owned(), async move || housekeeping::run(server, stopped).await)?;
+        Ok(running)
+    }
+
+    fn spawn<F, R>(&mut self, name: String, work: F) -> Result<(), MetaError>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Future<Output = ()>,
+    {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS_MAX)
+            .thread_keep_alive(Duration::from_secs(2))
+            .build()
+            .map_err(|source| MetaError::Thread { source })?;
+        let body = move || tokio::task::LocalSet::new().block_on(&runtime, work());
+        let thread =
+            std::thread::Builder::new().name(name).spawn(body).map_err(|source| MetaError::Thread { source })?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// The address that mounts connect to.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// By what mounts recognise the server.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// What the volumes served here hold right now.
+    #[must_use]
+    pub fn volume_use(&self) -> Vec<VolumeUse> {
+        self.volumes.usage()
+    }
+
+    /// Says goodbye to the mounts, puts everything on disk and ends the threads.
+    pub fn stop(mut self) -> Result<(), MetaError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), MetaError> {
+        self.stop.send_replace(true);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a serving thread panicked");
+            }
+        }
+        self.volumes.persist_all()
+    }
+}
+
+impl Drop for MetaServer {
+    fn drop(&mut self) {
+        if !self.threads.is_empty()
+            && let Err(error) = self.end()
+        {
+            tracing::error!(%error, "the last commits may not be on disk");
+        }
+    }
+}
+
+/// Threads per runtime for opening volumes and deleting objects.
+const BLOCKING_THREADS_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! The server over real QUIC on loopback, with an authority that knows its tokens by heart.
+
+use std::sync::Mutex;
+
+use auth::{AuthorityError, VolumeToken};
+use proto::rest::TokenGrant;
+use proto::{
+    Access, BlockStoreSettings, Caller, Compression, Errno, Greeting, Hello, InodeId, Name, OperationId, Redacted,
+    Refused, Reply, ReplyFrame, Request, RequestFrame, SessionId, SessionKey, SessionRefusal, VERSION_MAX, VERSION_MIN,
+    VolumeId, VolumeSettings, codec,
+};
+use tempfile::TempDir;
+use transport::client::{Connection, Dialer};
+use transport::tls::Trust;
+use uuid::Uuid;
+
+use super::*;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// Grants by token; shared with the test, which revokes.
+#[derive(Clone, Default)]
+struct Register(Arc<Mutex<Vec<(VolumeToken, TokenGrant)>>>);
+
+impl TokenAuthority for Register {
+    async fn validate(&self, token: &VolumeToken) -> Result<TokenGrant, AuthorityError> {
+        let grants = self.0.lock().unwrap();
+        let found = grants.iter().find(|(known, _)| known == token);
+        found.map(|(_, grant)| grant.clone()).ok_or(AuthorityError::Rejected)
+    }
+}
+
+struct World {
+    folder: TempDir,
+    register: Register,
+    token: VolumeToken,
+    server: Option<MetaServer>,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut world = Self { folder, register: Register::default(), token: VolumeToken::generate(), server: None };
+        let token = world.token.clone();
+        world.grant(&token, "/", "");
+        world.start();
+        world
+    }
+
+    fn grant(&self, token: &VolumeToken, mount_path: &str, flags: &str) {
+        let block_store = BlockStoreSettings {
+            api_code: "local".to_owned(),
+            address: self.folder.path().join("blocks").display().to_string(),
+            bucket: "b".to_owned(),
+            prefix: String::new(),
+        };
+        let volume = VolumeSettings {
+            id: VolumeId(Uuid::from_u128(7)),
+            name: "volume".to_owned(),
+            block_size: 1 << 20,
+            compression: Compression::Lz4,
+            retention_secs: 0,
+            blocks_max: 0,
+            inodes_max: 0,
+            block_store,
+        };
+        let grant =
+            TokenGrant { token_id: Uuid::new_v4(), volume, mount_path: mount_path.to_owned(), flags: flags.to_owned() };
+        self.register.0.lock().unwrap().push((token.clone(), grant));
+    }
+
+    fn start(&mut self) {
+        let folder = self.folder.path();
+        let settings = MetaSettings {
+            bind_addr: "127.0.0.1:0".parse().unwrap(),
+            db_folder: folder.join("db"),
+            db_cache_max: 16 << 20,
+            identity: Identity::load_or_create(&folder.join("cert"), &folder.join("key")).unwrap(),
+            threads: Some(2),
+            sync: false,
+            authenticator: AuthenticatorSettings {
+                positive_ttl: Duration::from_millis(100),
+                negative_ttl: Duration::from_millis(100),
+                grace: Duration::from_secs(60),
+                entries_max: 100,
+            },
+            session_grace: Duration::from_secs(60),
+        };
+        self.server = Some(MetaServer::start(settings, self.register.clone()).unwrap());
+    }
+
+    /// Ends the server and starts another on the same folder.
+    async fn restart(&mut self) {
+        let server = self.server.take().unwrap();
+        tokio::task::spawn_blocking(move || server.stop()).await.unwrap().unwrap();
+        self.start();
+    }
+
+    async fn client(&self, token: &VolumeToken, resume: Option<(SessionId, SessionKey)>) -> (Client, Greeting) {
+        let server = self.server.as_ref().unwrap();
+        let dialer = Dialer::new(server.local_addr(), &Trust::Pinned(server.fingerprint())).unwrap();
+        let connection = dialer.connect(server.local_addr()).await.unwrap();
+        let hello = Hello {
+            version_min: VERSION_MIN,
+            version_max: VERSION_MAX,
+            token: Redacted(token.expose().to_owned()),
+            flags: 0,
+            client: "test".to_owned(),
+            place: "test".to_owned(),
+            resume,
+        };
+        let greeting = codec::decode(&connection.call(&codec::encode(&hello), SOON).await.unwrap()).unwrap();
+        (Client { connection, _dialer: dialer }, greeting)
+    }
+
+    async fn welcome(&self, token: &VolumeToken) -> (Client, proto::Welcome) {
+        match self.client(token, None).await {
+            (client, Greeting::Welcome(welcome)) => (client, *welcome),
+            (_, other) => panic!("{other:?}"),
+        }
+    }
+}
+
+struct Client {
+    connection: Connection,
+    _dialer: Dialer,
+}
+
+impl Client {
+    async fn ask(&self, operation: Option<u64>, request: Request) -> Result<Reply, Refused> {
+        let caller = Caller { groups: Some(Vec::new()), ..Caller::ROOT };
+        let frame = RequestFrame { operation: operation.map(OperationId), caller, request };
+        let reply = self.connection.call(&codec::encode(&frame), SOON).await.unwrap();
+        codec::decode::<ReplyFrame>(&reply).unwrap().result
+    }
+
+    async fn create(&self, operation: u64, name: &str) -> Result<Reply, Refused> {
+        let access = Access { read: true, write: true, execute: false };
+        let name = Name::new(name.as_bytes()).unwrap();
+        let request =
+            Request::Create { parent: InodeId::ROOT, name, perm: 0o644, access, exclusive: true, truncate: false };
+        self.ask(Some(operation), request).await
+    }
+}
+
+#[tokio::test]
+async fn repeated_operation_is_answered_alike_after_a_restart() {
+    let mut world = World::new();
+    let (client, welcome) = world.welcome(&world.token).await;
+    let first = client.create(1, "file").await.unwrap();
+    assert_eq!(client.create(2, "file").await, Err(Refused::Error(Errno::EEXIST)));
+    client.ask(None, Request::Sync).await.unwrap();
+    drop(client);
+    world.restart().await;
+    let (client, greeting) = world.client(&world.token, Some((welcome.session, welcome.key))).await;
+    assert!(matches!(&greeting, Greeting::Welcome(again) if again.resumed), "{greeting:?}");
+    let (Reply::Opened(before, _), Ok(Reply::Opened(after, _))) = (first, client.create(1, "file").await) else {
+        panic!("a repeated create is a create")
+    };
+    assert_eq!(before.ino, after.ino);
+}
+
+#[tokio::test]
+async fn connections_of_one_session_share_it() {
+    let world = World::new();
+    let (one, welcome) = world.welcome(&world.token).await;
+    let (two, greeting) = world.client(&world.token, Some((welcome.session, welcome.key))).await;
+    assert!(matches!(greeting, Greeting::Welcome(again) if again.session == welcome.session));
+    one.create(1, "file").await.unwrap();
+    assert_eq!(two.create(2, "file").await, Err(Refused::Error(Errno::EEXIST)));
+}
+
+#[tokio::test]
+async fn session_of_another_token_cannot_be_joined() {
+    let world = World::new();
+    let other = VolumeToken::generate();
+    world.grant(&other, "/", "");
+    let (_kept, welcome) = world.welcome(&world.token).await;
+    let (_, greeting) = world.client(&other, Some((welcome.session, welcome.key))).await;
+    assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::SessionUnknown, _)), "{greeting:?}");
+}
+
+#[tokio::test]
+async fn missing_mount_path_is_named() {
+    let world = World::new();
+    let token = VolumeToken::generate();
+    world.grant(&token, "/nowhere", "");
+    let (_, greeting) = world.client(&token, None).await;
+    assert!(
+        matches!(&greeting, Greeting::Sorry(SessionRefusal::MountPathMissing, line) if line.contains("/nowhere")),
+        "{greeting:?}"
+    );
+}
+
+#[tokio::test]
+async fn revoked_token_ends_its_session_with_an_event() {
+    let world = World::new();
+    let (client, _) = world.welcome(&world.token).await;
+    client.create(1, "file").await.unwrap();
+    world.register.0.lock().unwrap().clear();
+    let event = tokio::time::timeout(SOON, client.connection.next_event()).await.unwrap().unwrap();
+    assert!(matches!(codec::decode(&event).unwrap(), proto::Event::SessionEnded(_)));
+    assert_eq!(client.create(2, "other").await, Err(Refused::SessionEnded));
+}
+
+#[tokio::test]
+async fn usage_is_counted() {
+    let world = World::new();
+    let (client, _) = world.welcome(&world.token).await;
+    client.create(1, "file").await.unwrap();
+    let usage = world.server.as_ref().unwrap().volume_use();
+    assert_eq!((usage[0].inodes_used, usage[0].sessions), (2, 1));
+}
