@@ -1,0 +1,113 @@
+//! Answers to the kernel, and the one place that writes an error number.
+
+use bytes::Bytes;
+use fuse_backend_rs::abi::fuse_abi as abi;
+use proto::{Attr, Errno, VolumeStat};
+
+use super::fields::bytes_of;
+use super::present::{Presentation, statfs};
+use crate::state::HandleId;
+
+/// What an operation came to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    /// Done; nothing to tell.
+    Done,
+    /// The file under a name.
+    Entry(Attr),
+    /// Attributes of a file the kernel knows.
+    Attr(Attr),
+    /// An open file; `keep_cache`: pages the kernel has of it are still right; `attr_changed`: its attributes are not.
+    Opened { handle: HandleId, keep_cache: bool, attr_changed: bool },
+    /// A file made or found, and opened.
+    Created { attr: Attr, handle: HandleId, keep_cache: bool },
+    /// An open directory.
+    OpenedDir { handle: HandleId },
+    /// Bytes of a file, in order.
+    Data(Vec<Bytes>),
+    /// Anything that is its bytes: a listing, a link's target, an attribute's value.
+    Bytes(Bytes),
+    /// Bytes taken.
+    Written(u32),
+    /// Length of a value that was not asked for itself.
+    Size(u32),
+    /// Size and use of the volume.
+    StatFs(VolumeStat),
+}
+
+impl Answer {
+    /// Whether the kernel holds a handle by this answer, to be given back if it never arrives.
+    pub(crate) const fn gives_handle(&self) -> bool {
+        matches!(self, Self::Opened { .. } | Self::Created { .. } | Self::OpenedDir { .. })
+    }
+}
+
+/// A reply for the device: `head` and then `data`, as one write.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    /// Header and structures.
+    pub(crate) head: Vec<u8>,
+    /// Bulk that follows.
+    pub(crate) data: Vec<Bytes>,
+}
+
+/// Encodes the outcome of request `unique`.
+pub(crate) fn encode(unique: u64, outcome: Result<Answer, Errno>, presentation: &Presentation) -> Encoded {
+    let mut encoded = Encoded::empty();
+    let error = match outcome {
+        Ok(answer) => {
+            encoded.put(answer, presentation);
+            0
+        }
+        Err(errno) => -i32::from(errno.0),
+    };
+    encoded.finish(unique, error)
+}
+
+impl Encoded {
+    /// A reply to request `unique` that consists of `body`.
+    pub(crate) fn of_bytes(unique: u64, body: &[u8]) -> Self {
+        let mut encoded = Self::empty();
+        encoded.append(body);
+        encoded.finish(unique, 0)
+    }
+
+    fn empty() -> Self {
+        Self { head: bytes_of(&abi::OutHeader::default()).to_vec(), data: Vec::new() }
+    }
+
+    fn finish(mut self, unique: u64, error: i32) -> Self {
+        let len = self.head.len() + self.data.iter().map(Bytes::len).sum::<usize>();
+        let header = abi::OutHeader { len: len as u32, error, unique };
+        self.head[..size_of::<abi::OutHeader>()].copy_from_slice(bytes_of(&header));
+        self
+    }
+
+    fn put(&mut self, answer: Answer, presentation: &Presentation) {
+        match answer {
+            Answer::Done => {}
+            Answer::Entry(attr) => self.append(bytes_of(&presentation.entry(&attr))),
+            Answer::Attr(attr) => self.append(bytes_of(&presentation.attr_out(&attr))),
+            Answer::Opened { handle, keep_cache, .. } => self.append(bytes_of(&open_out(handle, keep_cache))),
+            Answer::Created { attr, handle, keep_cache } => {
+                self.append(bytes_of(&presentation.entry(&attr)));
+                self.append(bytes_of(&open_out(handle, keep_cache)));
+            }
+            Answer::OpenedDir { handle } => self.append(bytes_of(&open_out(handle, false))),
+            Answer::Data(data) => self.data = data,
+            Answer::Bytes(bytes) => self.data = vec![bytes],
+            Answer::Written(size) => self.append(bytes_of(&abi::WriteOut { size, padding: 0 })),
+            Answer::Size(size) => self.append(bytes_of(&abi::GetxattrOut { size, padding: 0 })),
+            Answer::StatFs(stat) => self.append(bytes_of(&statfs(&stat))),
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        self.head.extend_from_slice(bytes);
+    }
+}
+
+fn open_out(handle: HandleId, keep_cache: bool) -> abi::OpenOut {
+    let options = if keep_cache { abi::OpenOptions::KEEP_CACHE } else { abi::OpenOptions::empty() };
+    abi::OpenOut { fh: handle.0, open_flags: options.bits(), passthrough: 0 }
+}
