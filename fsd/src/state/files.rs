@@ -1,0 +1,128 @@
+//! Open files: what the metadata server must hear again after its restart, and what a write must know.
+
+use std::sync::{Arc, OnceLock};
+
+use dashmap::DashMap;
+use proto::{Attr, Claim, Close, Errno, FileKind, InodeId, Timespec};
+
+use crate::adapter::SET_ID_BITS;
+use crate::data::File;
+
+/// An open file, one for each open(2).
+pub(crate) struct FileHandle {
+    /// The file.
+    pub(crate) ino: InodeId,
+    /// Its content, shared by all its handles.
+    pub(crate) file: Arc<File>,
+    /// Whether it was opened for writing.
+    pub(crate) write: bool,
+    /// Attributes when it was opened.
+    opened: Attr,
+    /// First read through this handle.
+    first_read: OnceLock<Timespec>,
+}
+
+impl FileHandle {
+    pub(crate) fn new(attr: &Attr, file: Arc<File>, write: bool) -> Self {
+        Self { ino: attr.ino, file, write, opened: *attr, first_read: OnceLock::new() }
+    }
+
+    /// Notes that bytes were read.
+    pub(crate) fn note_read(&self, now: Timespec) {
+        self.first_read.get_or_init(|| now);
+    }
+
+    /// What closing the handle tells the server.
+    pub(crate) fn close(&self, keep_atime: bool) -> Close {
+        let atime = self.first_read.get().copied().filter(|now| keep_atime && atime_is_due(&self.opened, *now));
+        Close { ino: self.ino, count: 1, atime }
+    }
+}
+
+/// relatime: an access time is worth keeping where it would pass a change, or the old one is a day old.
+fn atime_is_due(attr: &Attr, now: Timespec) -> bool {
+    const DAY: i64 = 24 * 60 * 60;
+    attr.atime <= attr.mtime || attr.atime <= attr.ctime || attr.atime.secs.saturating_add(DAY) <= now.secs
+}
+
+/// The files that are open, by inode.
+#[derive(Debug, Default)]
+pub(crate) struct OpenFiles {
+    open: DashMap<InodeId, OpenInode>,
+}
+
+#[derive(Debug, Default)]
+struct OpenInode {
+    count: u32,
+    writers: u32,
+    set_id: bool,
+    gone: bool,
+}
+
+impl OpenFiles {
+    /// Counts an open.
+    pub(crate) fn opened(&self, attr: &Attr, write: bool) {
+        let mut inode = self.open.entry(attr.ino).or_default();
+        inode.count += 1;
+        inode.writers += u32::from(write);
+        inode.set_id = has_set_id(attr);
+    }
+
+    /// Counts a close.
+    pub(crate) fn closed(&self, ino: InodeId, write: bool) {
+        self.open.remove_if_mut(&ino, |_, inode| {
+            inode.count = inode.count.saturating_sub(1);
+            inode.writers = inode.writers.saturating_sub(u32::from(write));
+            inode.count == 0
+        });
+    }
+
+    /// Takes notice of attributes that a reply carried.
+    pub(crate) fn note(&self, attr: &Attr) {
+        if attr.kind == FileKind::Regular
+            && let Some(mut inode) = self.open.get_mut(&attr.ino)
+        {
+            inode.set_id = has_set_id(attr);
+        }
+    }
+
+    /// Whether the file carries set-id bits, as far as this mount saw.
+    pub(crate) fn has_set_id(&self, ino: InodeId) -> bool {
+        self.open.get(&ino).is_some_and(|inode| inode.set_id)
+    }
+
+    /// Whether the file is still the server's: else `ESTALE`.
+    pub(crate) fn permit_use(&self, ino: InodeId) -> Result<(), Errno> {
+        match self.open.get(&ino) {
+            Some(inode) if inode.gone => Err(Errno::ESTALE),
+            _ => Ok(()),
+        }
+    }
+
+    /// Marks files that the server does not know any more.
+    pub(crate) fn mark_gone(&self, inodes: &[InodeId]) {
+        for ino in inodes {
+            if let Some(mut inode) = self.open.get_mut(ino) {
+                inode.gone = true;
+            }
+        }
+    }
+
+    /// Everything that is open.
+    pub(crate) fn claims(&self) -> Vec<Claim> {
+        let claim = |ino: InodeId, inode: &OpenInode| Claim { ino, count: inode.count, write: inode.writers > 0 };
+        self.open.iter().filter(|entry| !entry.gone).map(|entry| claim(*entry.key(), &entry)).collect()
+    }
+
+    /// The inodes that are open.
+    pub(crate) fn inodes(&self) -> Vec<InodeId> {
+        self.open.iter().map(|entry| *entry.key()).collect()
+    }
+}
+
+fn has_set_id(attr: &Attr) -> bool {
+    attr.kind == FileKind::Regular && u32::from(attr.perm) & SET_ID_BITS != 0
+}
+
+#[cfg(test)]
+mod tests;

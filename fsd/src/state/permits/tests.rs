@@ -1,0 +1,35 @@
+use super::*;
+
+const READ: Open = Open { read: true, write: false, execute: false, truncate: false, kill_privileges: false };
+const WRITE: Open = Open { write: true, ..READ };
+const EXECUTE: Open = Open { execute: true, ..READ };
+const TRUNCATE: Open = Open { truncate: true, ..READ };
+
+fn flags(list: &str) -> LiveFlags {
+    LiveFlags::new(MountFlags::parse(list).unwrap())
+}
+
+#[test]
+fn each_flag_forbids_what_it_says_and_nothing_else() {
+    let table = [
+        ("", [Ok(()), Ok(()), Ok(()), Ok(())]),
+        ("ro", [Ok(()), Err(Errno::EROFS), Ok(()), Err(Errno::EROFS)]),
+        ("noExec", [Ok(()), Ok(()), Err(Errno::EACCES), Ok(())]),
+        ("noSUID,noATime", [Ok(()), Ok(()), Ok(()), Ok(())]),
+        ("ro,noExec", [Ok(()), Err(Errno::EROFS), Err(Errno::EACCES), Err(Errno::EROFS)]),
+    ];
+    for (list, expected) in table {
+        let flags = flags(list);
+        assert_eq!([READ, WRITE, EXECUTE, TRUNCATE].map(|open| flags.permit_open(&open)), expected, "{list}");
+    }
+}
+
+#[test]
+fn restriction_that_comes_later_holds_and_none_is_taken_back() {
+    let flags = flags("noExec");
+    assert_eq!(flags.permit_change(), Ok(()));
+    flags.restrict(MountFlags::parse("ro").unwrap());
+    flags.restrict(MountFlags::default());
+    assert_eq!(flags.permit_change(), Err(Errno::EROFS));
+    assert_eq!(flags.permit_open(&EXECUTE), Err(Errno::EACCES));
+}
