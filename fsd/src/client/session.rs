@@ -1,0 +1,239 @@
+//! `ServerSession`: this mount's life with the metadata server, shared by the connections of all threads.
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use auth::{MountFlags, VolumeToken};
+use proto::limits::HANDLES_MAX;
+use proto::{
+    Caller, InodeId, Reply, ReplyFrame, Request, RequestFrame, SessionId, SessionKey, SessionRefusal, Welcome, codec,
+};
+use tokio::sync::{MutexGuard, watch};
+use transport::client::Connection;
+use transport::tls::Trust;
+
+use super::greeting::greet;
+use super::window::OperationWindow;
+use crate::MountError;
+use crate::state::{LiveFlags, OpenFiles};
+
+/// What a session is opened with.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionSettings {
+    /// `host:port` of the server.
+    pub(crate) addr: String,
+    /// How the server is recognised.
+    pub(crate) trust: Trust,
+    /// Opens the volume.
+    pub(crate) token: VolumeToken,
+    /// Restrictions of the command line.
+    pub(crate) flags: MountFlags,
+    /// Host and mount point, for the server's logs.
+    pub(crate) place: String,
+}
+
+/// One opening of the session. Where the server forgot the session, a new one follows with the next generation.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    id: SessionId,
+    key: SessionKey,
+    /// Counts the openings.
+    pub(super) generation: u64,
+    /// Operation ids of this opening.
+    pub(super) window: Arc<OperationWindow>,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct ServerSession {
+    settings: SessionSettings,
+    files: Arc<OpenFiles>,
+    flags: Arc<LiveFlags>,
+    /// The root the kernel knows: a session with another one cannot go on under this mount.
+    root: OnceLock<InodeId>,
+    identity: Mutex<Option<Identity>>,
+    /// One connection at a time opens a session anew or claims open files; when that was done last.
+    renewal: tokio::sync::Mutex<Renewal>,
+    ended: watch::Sender<Option<String>>,
+}
+
+#[derive(Debug, Default)]
+struct Renewal {
+    generation: u64,
+    claimed: Option<Instant>,
+}
+
+/// Why a connection did not come about.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Try again later.
+    Retry(MountError),
+    /// The session is over for good.
+    Ended(MountError),
+}
+
+/// Reclaiming must not take longer than any other request.
+const CLAIM_DEADLINE: Duration = Duration::from_secs(30);
+
+impl ServerSession {
+    /// A session to be opened by its first connection. `files` are claimed again when the server was away; `flags`
+    /// take up the restrictions that the server adds.
+    pub(crate) fn new(settings: SessionSettings, files: Arc<OpenFiles>, flags: Arc<LiveFlags>) -> Self {
+        Self {
+            settings,
+            files,
+            flags,
+            root: OnceLock::new(),
+            identity: Mutex::new(None),
+            renewal: tokio::sync::Mutex::default(),
+            ended: watch::Sender::new(None),
+        }
+    }
+
+    pub(super) fn settings(&self) -> &SessionSettings {
+        &self.settings
+    }
+
+    /// Ends the session for good: every operation from here on is refused. The first reason stays.
+    pub(crate) fn end(&self, reason: &str) {
+        self.ended.send_if_modified(|ended| {
+            let first = ended.is_none();
+            ended.get_or_insert_with(|| reason.to_owned());
+            first
+        });
+    }
+
+    /// Whether the session is over.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended.borrow().is_some()
+    }
+
+    /// Waits until the session is over and says why.
+    pub(crate) async fn wait_ended(&self) -> String {
+        let mut ended = self.ended.subscribe();
+        let reason = ended.wait_for(Option::is_some).await.map(|reason| reason.clone());
+        reason.ok().flatten().expect("the sender lives as long as the session, and the condition was met")
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        self.identity.lock().expect("no code under this lock panics").clone()
+    }
+
+    /// Greets on a fresh connection: joins the session, or opens it where there is none (any more). A session that was
+    /// taken up again gets its open files claimed, unless that was done after `lost`, when the last connection broke.
+    pub(super) async fn attend(
+        &self,
+        connection: &Connection,
+        lost: Option<Instant>,
+    ) -> Result<(Identity, Welcome), Failed> {
+        let Some(identity) = self.identity() else {
+            let renewal = self.renewal.lock().await;
+            return match self.identity() {
+                Some(identity) => {
+                    drop(renewal);
+                    self.join(connection, identity, lost).await
+                }
+                None => self.open(connection, renewal).await,
+            };
+        };
+        self.join(connection, identity, lost).await
+    }
+
+    async fn join(
+        &self,
+        connection: &Connection,
+        identity: Identity,
+        lost: Option<Instant>,
+    ) -> Result<(Identity, Welcome), Failed> {
+        match greet(connection, &self.settings, Some((identity.id, identity.key))).await {
+            Ok(welcome) => {
+                self.accept(&welcome)?;
+                if let Some(lost) = lost {
+                    let mut renewal = self.renewal.lock().await;
+                    if renewal.claimed.is_none_or(|claimed| claimed < lost) {
+                        renewal.claimed = Some(Instant::now());
+                        self.claim(connection).await?;
+                    }
+                }
+                Ok((identity, welcome))
+            }
+            Err(MountError::Refused { refusal: SessionRefusal::SessionUnknown, reason, addr }) => {
+                self.forget(&identity);
+                Err(Failed::Retry(MountError::Refused { refusal: SessionRefusal::SessionUnknown, reason, addr }))
+            }
+            Err(error) => Err(judge(error)),
+        }
+    }
+
+    async fn open(
+        &self,
+        connection: &Connection,
+        mut renewal: MutexGuard<'_, Renewal>,
+    ) -> Result<(Identity, Welcome), Failed> {
+        let welcome = greet(connection, &self.settings, None).await.map_err(judge)?;
+        self.accept(&welcome)?;
+        renewal.generation += 1;
+        let identity =
+            Identity { id: welcome.session, key: welcome.key, generation: renewal.generation, window: Arc::default() };
+        if renewal.generation > 1 {
+            tracing::warn!(session = %identity.id, "the metadata server forgot the session: a new one is open");
+            self.claim(connection).await?;
+        }
+        *self.identity.lock().expect("no code under this lock panics") = Some(identity.clone());
+        Ok((identity, welcome))
+    }
+
+    /// The session `stale` is no more; unless a newer one is open already.
+    fn forget(&self, stale: &Identity) {
+        let mut identity = self.identity.lock().expect("no code under this lock panics");
+        if identity.as_ref().is_some_and(|current| current.generation == stale.generation) {
+            *identity = None;
+        }
+    }
+
+    /// Takes up what the server says of the session: restrictions that came, and that the root is the one we show.
+    fn accept(&self, welcome: &Welcome) -> Result<(), Failed> {
+        let failed = |reason: String| Failed::Ended(MountError::Server { addr: self.settings.addr.clone(), reason });
+        let flags = MountFlags::from_bits(welcome.flags)
+            .map_err(|error| failed(format!("it restricts the mount in a way this version does not know: {error}")))?;
+        self.flags.restrict(flags);
+        let root = *self.root.get_or_init(|| welcome.root.ino);
+        if welcome.root.ino == root {
+            Ok(())
+        } else {
+            Err(failed("the token's mount path names another directory now: mount again".to_owned()))
+        }
+    }
+
+    /// Tells the server which files are open.
+    async fn claim(&self, connection: &Connection) -> Result<(), Failed> {
+        for claims in self.files.claims().chunks(HANDLES_MAX) {
+            let request = Request::Reclaim { claims: claims.to_vec() };
+            let frame = codec::encode(&RequestFrame { operation: None, caller: Caller::ROOT, request });
+            let failed =
+                |reason: String| Failed::Retry(MountError::Server { addr: self.settings.addr.clone(), reason });
+            let answer = connection.call(&frame, CLAIM_DEADLINE).await.map_err(|error| failed(error.to_string()))?;
+            match codec::decode::<ReplyFrame>(&answer).map(|reply| reply.result) {
+                Ok(Ok(Reply::Claimed { gone })) => {
+                    if !gone.is_empty() {
+                        tracing::warn!(files = gone.len(), "open files vanished while the metadata server was away");
+                    }
+                    self.files.mark_gone(&gone);
+                }
+                other => return Err(failed(format!("open files cannot be claimed: {other:?}"))),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which errors end the session, and which pass.
+fn judge(error: MountError) -> Failed {
+    use SessionRefusal as R;
+    match &error {
+        MountError::Refused { refusal: R::TokenRejected | R::MountPathMissing | R::Version | R::Malformed, .. } => {
+            Failed::Ended(error)
+        }
+        _ => Failed::Retry(error),
+    }
+}
