@@ -1,0 +1,22 @@
+//! The kernel's side of a mount: the mount point, the device, and the threads that serve it.
+//!
+//! Owns descriptors, threads and what is in flight. Invariant: one pinned thread per CPU reads requests, works on them and
+//! replies through its own descriptor; nothing it does blocks, and no request is left without an answer.
+
+mod buffers;
+mod cpus;
+mod device;
+mod init;
+mod interrupts;
+mod kernel;
+mod notify;
+mod point;
+mod worker;
+
+pub(crate) use cpus::{allowed_cpus, pin};
+pub(crate) use device::Device;
+pub(crate) use init::handshake;
+pub(crate) use interrupts::Interrupts;
+pub(crate) use kernel::{KernelMount, Unmounted};
+pub(crate) use point::MountPoint;
+pub(crate) use worker::{Serving, Stop, Worker};

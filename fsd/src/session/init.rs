@@ -1,0 +1,109 @@
+//! INIT: what this side and the kernel agree on before the first request.
+
+use fuse_backend_rs::abi::fuse_abi::{self as abi, FsOptions, Opcode};
+use proto::Errno;
+
+use super::buffers::WRITE_MAX;
+use super::device::{Device, Received};
+use super::point::MountPoint;
+use crate::MountError;
+use crate::adapter::{Encoded, Fields, bytes_of};
+
+/// Pages of a request: [`WRITE_MAX`] bytes.
+const PAGES_MAX: u16 = 256;
+/// Background requests (read-ahead, direct I/O) the kernel may have waiting, and when it calls itself congested.
+const BACKGROUND_MAX: u16 = 256;
+const CONGESTED: u16 = 192;
+/// Oldest kernel interface that serves: Linux 5.4.
+const MINOR_MIN: u32 = 31;
+/// Newest minor version whose messages this adapter knows: the one that extended INIT.
+const MINOR: u32 = 36;
+
+/// What is asked of the kernel, where it has it.
+///
+/// Left out on purpose: the write-back cache (other mounts would not see writes at close), lock forwarding (locks are
+/// the kernel's own for now), ACLs, zero-message opens (the server counts opens) and splicing.
+/// `AUTO_INVAL_DATA` drops cached pages when size or modification time change, so that no page outlives what it shows.
+fn wanted() -> FsOptions {
+    FsOptions::ASYNC_READ
+        | FsOptions::BIG_WRITES
+        | FsOptions::MAX_PAGES
+        | FsOptions::ATOMIC_O_TRUNC
+        | FsOptions::PARALLEL_DIROPS
+        | FsOptions::DO_READDIRPLUS
+        | FsOptions::READDIRPLUS_AUTO
+        | FsOptions::ASYNC_DIO
+        | FsOptions::HANDLE_KILLPRIV_V2
+        | FsOptions::CACHE_SYMLINKS
+        | FsOptions::AUTO_INVAL_DATA
+        | FsOptions::INIT_EXT
+}
+
+/// What the kernel offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offer {
+    unique: u64,
+    major: u32,
+    minor: u32,
+    read_ahead_max: u32,
+    options: FsOptions,
+}
+
+fn parse(message: &[u8]) -> Result<Offer, Errno> {
+    let mut fields = Fields::new(message);
+    let header: abi::InHeader = fields.take()?;
+    if header.opcode != Opcode::Init as u32 {
+        return Err(Errno::EPROTO);
+    }
+    let init: abi::InitIn = fields.take()?;
+    let extended = u64::from(init.flags) & FsOptions::INIT_EXT.bits() != 0;
+    let more = if extended { fields.take::<abi::InitIn2>()?.flags2 } else { 0 };
+    let options = FsOptions::from_bits_truncate(u64::from(init.flags) | u64::from(more) << 32);
+    let (major, minor, read_ahead_max) = (init.major, init.minor, init.max_readahead);
+    Ok(Offer { unique: header.unique, major, minor, read_ahead_max, options })
+}
+
+fn agree(offer: &Offer) -> abi::InitOut {
+    let options = (offer.options & wanted()).bits();
+    abi::InitOut {
+        major: abi::KERNEL_VERSION,
+        minor: offer.minor.min(MINOR),
+        max_readahead: offer.read_ahead_max.min(WRITE_MAX as u32),
+        flags: options as u32,
+        max_background: BACKGROUND_MAX,
+        congestion_threshold: CONGESTED,
+        max_write: WRITE_MAX as u32,
+        time_gran: 1,
+        max_pages: PAGES_MAX,
+        flags2: (options >> 32) as u32,
+        ..Default::default()
+    }
+}
+
+/// Answers the kernel's INIT, which waits on a device just mounted.
+pub(crate) fn handshake(device: &Device, point: &MountPoint) -> Result<(), MountError> {
+    let failed = |reason: String| MountError::Kernel { path: point.path().to_owned(), reason };
+    let mut buffer = vec![0; abi::FUSE_MIN_READ_BUFFER as usize];
+    loop {
+        let len = match device.receive(&mut buffer).map_err(|error| failed(error.to_string()))? {
+            Received::Request(0) => continue,
+            Received::Request(len) => len,
+            other => return Err(failed(format!("no first request from the kernel: {other:?}"))),
+        };
+        let offer = parse(&buffer[..len]).map_err(|_| failed("its first request is no INIT".to_owned()))?;
+        if offer.major < abi::KERNEL_VERSION || (offer.major == abi::KERNEL_VERSION && offer.minor < MINOR_MIN) {
+            let (major, minor) = (offer.major, offer.minor);
+            return Err(failed(format!("its FUSE interface is {major}.{minor}; 7.{MINOR_MIN} (Linux 5.4) is needed")));
+        }
+        let agreed = agree(&offer);
+        device.reply(Encoded::of_bytes(offer.unique, bytes_of(&agreed))).map_err(|error| failed(error.to_string()))?;
+        // A kernel of a later major version asks again in ours.
+        if offer.major == abi::KERNEL_VERSION {
+            tracing::debug!(minor = agreed.minor, flags = agreed.flags, "the kernel is agreed with");
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! `Worker`: one thread's share of a mount. Reads requests, carries each out in a task of its own, replies.
+
+mod carry;
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use proto::{Caller, Timespec};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{Notify, watch};
+use tokio::task::spawn_local;
+
+use super::buffers::BufferPool;
+use super::device::{Device, Received};
+use super::interrupts::Interrupts;
+use super::notify::drop_caches;
+use crate::adapter::{Incoming, Operation, parse};
+use crate::client::{Link, Rpc, ServerSession};
+use crate::ops::{Cx, flush_everything, write_back};
+use crate::state::State;
+
+/// Requests show as readable, the end of the mount as an error.
+const READY: Interest = Interest::READABLE.add(Interest::ERROR);
+/// Requests a thread works on at once; more wait in the kernel.
+const IN_WORK_MAX: usize = 1024;
+/// Requests read before others get their turn.
+const BURST: usize = 32;
+/// A request at least this large hands its buffer over instead of being copied.
+const HAND_OVER_MIN: usize = 512 << 10;
+/// Bytes that were not committed for so long are, without being asked.
+const WRITE_BACK: Duration = Duration::from_secs(5);
+/// How long the end of a mount waits for operations that are still going on.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+/// What the threads of a mount share.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    /// What operations work on.
+    pub(crate) state: Arc<State>,
+    /// The life with the metadata server.
+    pub(crate) session: Arc<ServerSession>,
+    /// Requests in work, of all threads.
+    pub(crate) interrupts: Interrupts,
+    /// Whether the threads shall end though the mount may be in use.
+    pub(crate) stop: watch::Sender<Stop>,
+    /// Threads that still work.
+    pub(crate) busy_threads: AtomicUsize,
+}
+
+/// Whether threads go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stop {
+    /// They do.
+    No,
+    /// They end with the operations in work.
+    Drain,
+    /// They end at once.
+    Abandon,
+}
+
+/// Belongs to its thread.
+pub(crate) struct Worker {
+    serving: Arc<Serving>,
+    link: Rc<Link>,
+    device: AsyncFd<Device>,
+    in_work: Cell<usize>,
+    finished: Notify,
+    buffers: Arc<BufferPool>,
+}
+
+impl Worker {
+    /// A worker on the current runtime, which must have a `LocalSet`.
+    pub(crate) fn new(serving: Arc<Serving>, link: Rc<Link>, device: Device) -> std::io::Result<Rc<Self>> {
+        device.set_nonblocking()?;
+        // SAFETY: the device's descriptor stays the same and open as long as the `Device` that `AsyncFd` owns.
+        let device = unsafe { AsyncFd::register_with_interest(device, READY)? };
+        Ok(Rc::new(Self {
+            serving,
+            link,
+            device,
+            in_work: Cell::new(0),
+            finished: Notify::new(),
+            buffers: Arc::default(),
+        }))
+    }
+
+    /// Serves until the file system is unmounted or the threads are told to stop; then lets go of everything.
+    pub(crate) async fn run(self: Rc<Self>) -> std::io::Result<()> {
+        let link = Rc::clone(&self.link);
+        let keeping = spawn_local(async move { link.run().await });
+        let served = self.serve().await;
+        self.drain().await;
+        keeping.abort();
+        self.link.close();
+        // The farewell is on its way when the runtime has had its turn.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        served
+    }
+
+    /// Waits for the end of the session and makes the kernel forget what it cached; says why the session ended.
+    pub(crate) async fn watch_session(&self) -> String {
+        let reason = self.serving.session.wait_ended().await;
+        let state = &self.serving.state;
+        let root = state.presentation.root;
+        let mut inodes = state.files.inodes();
+        inodes.push(root);
+        match self.device.get_ref().clone_attached() {
+            // On a thread of its own: the kernel waits for pages whose reads this thread has to answer.
+            Ok(device) => drop(std::thread::spawn(move || drop_caches(&device, &inodes, root))),
+            Err(error) => tracing::warn!(%error, "the kernel's caches stay until they time out"),
+        }
+        reason
+    }
+
+    async fn serve(self: &Rc<Self>) -> std::io::Result<()> {
+        let mut stop = self.serving.stop.subscribe();
+        let mut buffer = self.buffers.take();
+        loop {
+            while self.in_work.get() >= IN_WORK_MAX {
+                self.finished.notified().await;
+            }
+            let mut ready = tokio::select! {
+                ready = self.device.ready(READY) => ready?,
+                _ = stop.wait_for(|stop| *stop != Stop::No) => return Ok(()),
+            };
+            for _ in 0..BURST {
+                match self.device.get_ref().receive(&mut buffer)? {
+                    Received::Request(0) => {}
+                    Received::Request(len) => self.take_up(&mut buffer, len),
+                    Received::Nothing => {
+                        ready.clear_ready();
+                        break;
+                    }
+                    Received::Unmounted => return Ok(()),
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn take_up(self: &Rc<Self>, buffer: &mut Vec<u8>, len: usize) {
+        let root = self.serving.state.presentation.root;
+        let incoming = if len < HAND_OVER_MIN {
+            let message = &buffer[..len];
+            parse(message, root, |place| Bytes::copy_from_slice(&message[place]))
+        } else {
+            let message = self.buffers.share(std::mem::replace(buffer, self.buffers.take()), len);
+            parse(&message, root, |place| message.slice(place))
+        };
+        match incoming {
+            Some(Incoming { operation: Ok(Operation::Interrupt { unique }), .. }) => {
+                self.serving.interrupts.interrupt(unique);
+            }
+            Some(Incoming { operation: Ok(Operation::Forget), .. }) => {}
+            Some(incoming) => self.start(incoming),
+            None => tracing::error!(len, "the kernel sent a request without a header"),
+        }
+    }
+
+    /// Carries a request out: at once if it need not wait, else in a task.
+    fn start(self: &Rc<Self>, incoming: Incoming) {
+        let worker = Rc::clone(self);
+        let mut task = Box::pin(async move { worker.carry_out(incoming).await });
+        if !is_done_at_once(task.as_mut()) {
+            let worker = Rc::clone(self);
+            self.in_work.set(self.in_work.get() + 1);
+            spawn_local(async move {
+                task.await;
+                worker.in_work.set(worker.in_work.get() - 1);
+                worker.finished.notify_one();
+            });
+        }
+    }
+
+    fn context(&self, incoming: &Incoming) -> Cx<Rpc> {
+        Cx {
+            state: Arc::clone(&self.serving.state),
+            client: Rpc::new(Rc::clone(&self.link), incoming.pid),
+            caller: Caller { uid: incoming.uid, gid: incoming.gid, groups: None },
+            ino: incoming.ino,
+            now: now(),
+        }
+    }
+
+    /// Waits for what is still in work; the last thread then sees to it that nothing written is left behind.
+    async fn drain(&self) {
+        let mut stop = self.serving.stop.subscribe();
+        let drained = async {
+            while self.in_work.get() > 0 {
+                self.finished.notified().await;
+            }
+            if self.serving.busy_threads.fetch_sub(1, Ordering::AcqRel) == 1 && !self.serving.session.is_ended() {
+                let flushed = flush_everything(&self.own_context()).await;
+                flushed.unwrap_or_else(|errno| tracing::error!(%errno, "written data is lost"));
+            }
+        };
+        tokio::select! {
+            () = drained => return,
+            () = tokio::time::sleep(DRAIN_MAX) => {}
+            _ = stop.wait_for(|stop| *stop == Stop::Abandon) => {}
+        }
+        tracing::error!(operations = self.in_work.get(), "operations were given up: written data may be lost");
+    }
+
+    /// Commits what lies about for long, so that others see it and a crash takes little. Does not end.
+    pub(crate) async fn write_back(&self) {
+        loop {
+            tokio::time::sleep(WRITE_BACK).await;
+            let cx = self.own_context();
+            let since = Timespec { secs: cx.now.secs - WRITE_BACK.as_secs() as i64, ..cx.now };
+            write_back(&cx, since).await;
+        }
+    }
+
+    /// For what the mount does of itself.
+    fn own_context(&self) -> Cx<Rpc> {
+        let state = Arc::clone(&self.serving.state);
+        let ino = state.presentation.root;
+        Cx { state, client: Rpc::new(Rc::clone(&self.link), 0), caller: Caller::ROOT, ino, now: now() }
+    }
+}
+
+fn now() -> Timespec {
+    Timespec::from_system_time(std::time::SystemTime::now())
+}
+
+/// Whether `task` ends without waiting. If not, it is polled again by whoever it is given to, so no wake-up is lost.
+fn is_done_at_once(task: Pin<&mut impl Future<Output = ()>>) -> bool {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    task.poll(&mut cx) == Poll::Ready(())
+}

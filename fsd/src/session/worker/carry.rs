@@ -1,0 +1,99 @@
+//! One request from its operation to its reply: interruption, panic and a kernel that stopped waiting included.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use proto::Errno;
+
+use super::super::notify::drop_attributes;
+use super::Worker;
+use crate::adapter::{Answer, Incoming, Operation, encode};
+use crate::client::ServerSession;
+use crate::ops::{perform, undo};
+
+/// How long an interrupted operation may still come to its end. Most signals are no reason to fail (timers, children,
+/// a runtime's own), and an answer is usually on its way; a process that is to die waits no longer than this.
+const GRACE: Duration = Duration::from_millis(500);
+
+impl Worker {
+    /// Carries out one request and answers it.
+    pub(super) async fn carry_out(&self, incoming: Incoming) {
+        let cx = self.context(&incoming);
+        let Incoming { unique, ino, operation, .. } = incoming;
+        let operation = match operation {
+            Ok(operation) => operation,
+            Err(errno) => {
+                self.reply(unique, Err(errno));
+                return;
+            }
+        };
+        let session = &self.serving.session;
+        let (name, droppable) = (operation.name(), operation.is_droppable());
+        // Nobody waits for the end of a handle: neither the process that closed it nor the kernel.
+        let is_release = matches!(operation, Operation::Release { .. } | Operation::ReleaseDir { .. });
+        if is_release {
+            self.reply(unique, Ok(Answer::Done));
+        } else if session.is_ended() {
+            self.reply(unique, Err(Errno::EACCES));
+            return;
+        }
+        let work = AssertUnwindSafe(perform(&cx, operation)).catch_unwind();
+        let mut work = pin!(work.map(|outcome| outcome.unwrap_or_else(|_| {
+            tracing::error!(operation = name, %ino, "operation panicked: answered with EIO");
+            Err(Errno::EIO)
+        })));
+        let mut outcome = std::future::poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
+        if outcome.is_pending() && !is_release {
+            let interruptible = self.serving.interrupts.register(unique);
+            tokio::select! {
+                biased;
+                done = &mut work => outcome = Poll::Ready(done),
+                () = grace_over(interruptible.interrupted(), session) => {}
+            }
+        }
+        match outcome {
+            Poll::Ready(_) if is_release => {}
+            Poll::Ready(outcome) => {
+                if let Ok(Answer::Opened { attr_changed: true, .. }) = &outcome {
+                    drop_attributes(self.device.get_ref(), ino, cx.state.presentation.root);
+                }
+                let given = outcome.as_ref().ok().filter(|answer| answer.gives_handle()).cloned();
+                if !self.reply(unique, outcome)
+                    && let Some(answer) = given
+                {
+                    undo(&cx, answer).await;
+                }
+            }
+            Poll::Pending => {
+                if !is_release {
+                    self.reply(unique, Err(Errno::EINTR));
+                }
+                // What may have changed something is seen through, though nobody waits for it.
+                if !droppable && let Ok(answer) = work.await {
+                    undo(&cx, answer).await;
+                }
+            }
+        }
+    }
+
+    /// Replies; false where the kernel does not wait any more.
+    fn reply(&self, unique: u64, outcome: Result<Answer, Errno>) -> bool {
+        let encoded = encode(unique, outcome, &self.serving.state.presentation);
+        self.device.get_ref().reply(encoded).unwrap_or_else(|error| {
+            tracing::error!(unique, %error, "the kernel refused a reply");
+            false
+        })
+    }
+}
+
+async fn grace_over(interrupted: impl Future<Output = ()>, session: &ServerSession) {
+    interrupted.await;
+    tokio::select! {
+        () = tokio::time::sleep(GRACE) => {}
+        _ = session.wait_ended() => {}
+    }
+}
