@@ -1,0 +1,45 @@
+//! flush (each close), fsync, fsyncdir, syncfs: how far written data has come.
+
+use proto::{Errno, Request, Timespec};
+
+use super::Cx;
+use crate::adapter::Answer;
+use crate::client::MetaClient;
+use crate::state::HandleId;
+
+/// close(2): what was written is durable and others see it, or the close says why not.
+pub(super) async fn flush<C: MetaClient>(cx: &Cx<C>, handle: HandleId) -> Result<Answer, Errno> {
+    let handle = cx.state.handles.find(handle)?;
+    cx.state.files.permit_use(handle.ino)?;
+    cx.state.data.flush(&cx.client, &handle.file, true).await?;
+    Ok(Answer::Done)
+}
+
+/// fsync(2): content and every earlier change of attributes and names.
+pub(super) async fn fsync<C: MetaClient>(cx: &Cx<C>, handle: HandleId) -> Result<Answer, Errno> {
+    let handle = cx.state.handles.find(handle)?;
+    cx.state.files.permit_use(handle.ino)?;
+    cx.state.data.fsync(&cx.client, &handle.file).await?;
+    Ok(Answer::Done)
+}
+
+/// fsync(2) of a directory: every change acknowledged so far.
+pub(super) async fn sync<C: MetaClient>(cx: &Cx<C>) -> Result<Answer, Errno> {
+    cx.done(Request::Sync).await
+}
+
+/// syncfs(2).
+pub(super) async fn syncfs<C: MetaClient>(cx: &Cx<C>) -> Result<Answer, Errno> {
+    cx.state.data.flush_all(&cx.client).await?;
+    sync(cx).await
+}
+
+/// A step of a mount that goes on: what was written before `since` is committed, close or no close.
+pub(crate) async fn write_back<C: MetaClient>(cx: &Cx<C>, since: Timespec) {
+    cx.state.data.write_back(&cx.client, since).await;
+}
+
+/// The last step of a mount: nothing written is left behind.
+pub(crate) async fn flush_everything<C: MetaClient>(cx: &Cx<C>) -> Result<(), Errno> {
+    cx.state.data.flush_all(&cx.client).await
+}

@@ -1,0 +1,20 @@
+//! write: bytes into the file's buffer; they reach the server at close, fsync or when there are many.
+
+use proto::Errno;
+
+use super::Cx;
+use super::open::drop_privileges;
+use crate::adapter::{Answer, Write};
+use crate::client::MetaClient;
+
+pub(super) async fn write<C: MetaClient>(cx: &Cx<C>, write: Write) -> Result<Answer, Errno> {
+    let handle = cx.state.handles.find(write.handle)?;
+    cx.state.flags.permit_change()?;
+    cx.state.files.permit_use(handle.ino)?;
+    if write.kill_privileges && cx.state.files.has_set_id(handle.ino) {
+        drop_privileges(cx).await?;
+    }
+    let size = write.data.len() as u32;
+    cx.state.data.write(&cx.client, &handle.file, write.offset, &write.data, cx.now).await?;
+    Ok(Answer::Written(size))
+}
