@@ -1,13 +1,19 @@
 //! The mount daemon: a volume as an ordinary directory.
 //!
 //! A request comes down from the kernel through `session` (the device, threads), `adapter` (the kernel's structures) and
-//! one function of `ops`, which asks the metadata server through `client` and moves bytes through `data`.
+//! one function of `ops`, which asks the metadata server through `client` and moves bytes through `data`. What must be
+//! remembered between requests is in `state`.
 
+mod adapter;
 mod client;
-#[allow(dead_code, unused_imports, reason = "the operations that use it follow")]
 mod data;
 mod error;
+mod mount;
+mod ops;
+mod session;
 mod settings;
+mod state;
 
 pub use error::MountError;
+pub use mount::{Controller, Ended, Mount};
 pub use settings::MountSettings;

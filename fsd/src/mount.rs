@@ -1,0 +1,115 @@
+//! `Mount`: from settings to a directory that programs use, and back.
+
+mod end;
+mod start;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use end::End;
+pub use end::Ended;
+
+use crate::session::{KernelMount, Serving, Stop, Unmounted};
+use crate::{MountError, MountSettings};
+
+/// A mounted volume. Dropping it unmounts.
+#[derive(Debug)]
+pub struct Mount {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Acts on a mount from anywhere, such as the handler of a signal.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    kernel: KernelMount,
+    serving: Arc<Serving>,
+    end: Arc<End>,
+}
+
+impl Mount {
+    /// Opens a session, mounts and serves. Blocks until the kernel shows the volume at the mount point.
+    pub fn start(settings: MountSettings) -> Result<Self, MountError> {
+        start::start(settings)
+    }
+
+    /// A handle for those who end the mount.
+    #[must_use]
+    pub fn controller(&self) -> Controller {
+        Controller { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Blocks until the mount comes to an end: unmounted by somebody, or its session over. In the latter case it is
+    /// still mounted and answers `EACCES` to everything, until it is unmounted.
+    #[must_use]
+    pub fn wait(&self) -> Ended {
+        self.shared.end.wait()
+    }
+
+    /// Commits what was written, unmounts, and blocks until all threads have ended. A mount in use leaves its place
+    /// at once; programs that hold its files see errors.
+    pub fn unmount(mut self) -> Result<(), MountError> {
+        self.shared.unmount()?;
+        self.join();
+        Ok(())
+    }
+
+    fn join(&mut self) {
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a serving thread panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        if self.threads.is_empty() {
+            return;
+        }
+        if let Err(error) = self.shared.unmount() {
+            tracing::error!(%error, "unmounting failed");
+            self.shared.abandon();
+        }
+        self.join();
+    }
+}
+
+impl Controller {
+    /// Unmounts; [`Mount::wait`] returns when that is done. Blocks while the kernel writes back.
+    pub fn unmount(&self) -> Result<(), MountError> {
+        self.shared.unmount()
+    }
+
+    /// Ends the mount at once, whatever is in work: what was written and not committed is lost.
+    pub fn abandon(&self) {
+        self.shared.abandon();
+    }
+}
+
+impl Shared {
+    fn unmount(&self) -> Result<(), MountError> {
+        // The threads of an undisturbed mount end by themselves when the kernel says that it is gone.
+        if self.kernel.unmount()? == Unmounted::Detached {
+            self.stop(Stop::Drain);
+        }
+        Ok(())
+    }
+
+    fn abandon(&self) {
+        if let Err(error) = self.kernel.detach() {
+            tracing::error!(%error, "unmounting failed");
+        }
+        self.stop(Stop::Abandon);
+    }
+
+    fn stop(&self, stop: Stop) {
+        self.serving.stop.send_modify(|current| *current = stop.max(*current));
+    }
+}
