@@ -5,9 +5,9 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::commands::{admin, configure, install};
+use crate::commands::{admin, configure, install, meta, mount, up};
 use crate::dispatch::{Caller, Invocation};
-use crate::{failure, logging};
+use crate::{failure, logging, output};
 
 /// Token-scoped network file system: names in a metadata server, bytes in a block store.
 #[derive(Debug, Parser)]
@@ -22,11 +22,19 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Program {
+    /// Mount volumes (mount.flexfs)
+    #[command(subcommand)]
+    Mount(mount::Command),
+    /// Serve metadata (meta.flexfs)
+    #[command(subcommand)]
+    Meta(meta::Command),
     /// Serve accounts, volumes and tokens (admin.flexfs)
     #[command(subcommand)]
     Admin(admin::Command),
     /// Administer accounts, stores, volumes and tokens (configure.flexfs)
     Configure(configure::Arguments),
+    /// Start the whole system on this machine and mount its volume
+    Up(up::Arguments),
     /// Put the executable and the names of its programs below a prefix
     Install(install::Arguments),
     /// Print a shell's completion script
@@ -49,7 +57,7 @@ pub(crate) fn execute(invocation: Invocation) -> Result<()> {
         return Ok(());
     }
     logging::start(if cli.verbose { "debug" } else { cli.program.log_level() });
-    cli.program.run()
+    cli.program.run(&invocation)
 }
 
 fn is_asked_for(error: &clap::Error) -> bool {
@@ -70,19 +78,25 @@ impl Program {
     /// Servers tell what they do, other commands only what goes wrong.
     fn log_level(&self) -> &'static str {
         match self {
-            Self::Admin(admin::Command::Start(_)) => "info",
+            Self::Mount(mount::Command::Start(_))
+            | Self::Meta(meta::Command::Start(_))
+            | Self::Admin(admin::Command::Start(_)) => "info",
             _ => "warn",
         }
     }
 
-    fn run(self) -> Result<()> {
+    fn run(self, invocation: &Invocation) -> Result<()> {
         match self {
+            Self::Mount(command) => mount::run(command, invocation),
+            Self::Meta(command) => meta::run(command),
             Self::Admin(command) => admin::run(command),
             Self::Configure(arguments) => configure::run(arguments),
+            Self::Up(arguments) => up::run(&arguments),
             Self::Install(arguments) => install::run(&arguments),
             Self::Completions { shell } => {
-                clap_complete::generate(shell, &mut Cli::command(), "flexfs", &mut std::io::stdout());
-                Ok(())
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Cli::command(), "flexfs", &mut script);
+                output::print(&script)
             }
             Self::Version => {
                 print_version();

@@ -3,6 +3,9 @@
 pub(crate) mod admin;
 pub(crate) mod configure;
 pub(crate) mod install;
+pub(crate) mod meta;
+pub(crate) mod mount;
+pub(crate) mod up;
 
 mod creds;
 mod systemd;

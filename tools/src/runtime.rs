@@ -3,10 +3,22 @@
 use anyhow::{Context as _, Result};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 /// A runtime on the current thread: commands wait for one thing at a time.
 pub(crate) fn build() -> Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("starting the runtime")
+}
+
+/// Runs `work`, which blocks, on a thread of its own. One that never ends keeps nobody from ending the process.
+pub(crate) async fn on_thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let (done, result) = oneshot::channel();
+    let body = move || {
+        // Whoever waited may have given up.
+        let _ = done.send(work());
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(body).context("starting a thread")?;
+    result.await.with_context(|| format!("thread {name} panicked"))
 }
 
 /// SIGINT, SIGTERM and SIGQUIT: each asks for a clean end.

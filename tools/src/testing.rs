@@ -50,7 +50,7 @@ impl TestAdmin {
         ConfigureClient::new(self.client(), self.root.clone())
     }
 
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.stop.take().map(|stop| stop.send(()));
         (&mut self.task).await.unwrap();
     }

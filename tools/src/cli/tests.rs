@@ -18,13 +18,23 @@ fn lines_of_the_manual_are_understood() {
         "admin.flexfs start --bindAddr 127.0.0.1:8443 --dbFolder /d --sslCert /c --sslKey /k --credsFile /f -v",
         "admin.flexfs start --bindAddr 127.0.0.1:8080 --noSSL",
         "admin.flexfs init systemd --now --startFlags --noSSL --force",
+        "meta.flexfs init creds --adminAddr a:443 --token t --blockUser u --blockPass p --force",
+        "meta.flexfs start --bindAddr 0.0.0.0:443 --dbFolder /d --sync --dbMemCapacity 40%",
         "configure.flexfs init creds --adminAddr a:443 --adminFingerprint 00",
         "configure.flexfs create volume --name data --metaStoreID 01234567-89ab-cdef-0123-456789abcdef --blockStoreID 01234567-89ab-cdef-0123-456789abcdef --blockSize 4MiB --retention -1 --flags ro,noExec",
         "configure.flexfs create block-store --apiCode local --address /data/blocks --bucket b",
         "configure.flexfs show region aws us-east-1",
         "configure.flexfs list volume-token --volumeID data --json",
+        "configure.flexfs --credsFile /c --json list volume",
         "configure.flexfs update account 01234567-89ab-cdef-0123-456789abcdef --token t",
         "configure.flexfs delete volume-token t --force",
+        "mount.flexfs init creds data --adminAddr a:443 --token t",
+        "mount.flexfs init fstab data /mnt/data --credsFile /c --mountOptions ro,noExec --now --force",
+        "mount.flexfs deinit fstab data /mnt/data",
+        "mount.flexfs start data /mnt/data --credsFile /c --ro --noExec --noSUID --noATime --nonEmpty --attrValid 60 --entryValid 1 --memCapacity 10% -f --verbose",
+        "mount.flexfs data /mnt/data -o ro,credsFile=/c",
+        "mount.flexfs version",
+        "flexfs up /mnt/data --dataFolder /d --foreground",
         "flexfs install --prefix /usr/local",
         "flexfs completions zsh",
     ] {
@@ -36,7 +46,12 @@ fn lines_of_the_manual_are_understood() {
 
 #[test]
 fn wrong_words_are_refused() {
-    for line in ["flexfs unmount", "configure.flexfs create planet"] {
+    for line in [
+        "flexfs unmount",
+        "mount.flexfs start data",
+        "configure.flexfs create planet",
+        "meta.flexfs start --bindAddr nowhere",
+    ] {
         assert!(parse(line).is_err(), "{line}");
     }
 }
@@ -44,6 +59,6 @@ fn wrong_words_are_refused() {
 #[test]
 fn token_never_shows_in_debug_of_the_command_line() {
     let cli =
-        parse("configure.flexfs init creds --adminAddr a:1 --token 01234567-89ab-cdef-0123-456789abcdef").unwrap();
+        parse("mount.flexfs init creds data --adminAddr a:1 --token 01234567-89ab-cdef-0123-456789abcdef").unwrap();
     assert!(!format!("{cli:?}").contains("01234567"));
 }

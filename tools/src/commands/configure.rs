@@ -16,7 +16,7 @@ use clap::{Args, Subcommand};
 
 use super::creds;
 use crate::admin_client::{AdminClient, ConfigureClient};
-use crate::{cli, runtime};
+use crate::{cli, output, runtime};
 
 /// A command, and what all commands share.
 #[derive(Debug, Args)]
@@ -118,8 +118,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             }
         }
     })?;
-    print!("{printed}");
-    Ok(())
+    output::print(printed.as_bytes())
 }
 
 #[cfg(test)]

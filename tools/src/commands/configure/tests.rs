@@ -52,7 +52,7 @@ async fn furnished() -> (TestAdmin, Value, Value) {
 
 #[tokio::test]
 async fn volume_and_its_tokens_live_and_die_by_command_line() {
-    let (admin, meta_store, volume) = furnished().await;
+    let (mut admin, meta_store, volume) = furnished().await;
     assert_eq!((&volume["block_size"], &volume["retention"]), (&(1 << 20).into(), &0.into()));
     let first = auth::VolumeToken::parse(&text(&volume, "token")).unwrap();
     let target = mount_target(&admin.client(), &first).await.unwrap();
@@ -81,7 +81,7 @@ async fn volume_and_its_tokens_live_and_die_by_command_line() {
 
 #[tokio::test]
 async fn refusals_of_the_server_are_one_clear_line() {
-    let (admin, _, _) = furnished().await;
+    let (mut admin, _, _) = furnished().await;
     for (line, said) in [
         ("show volume other", "other"),
         ("update volume data --flags ro,nosiud", "nosiud"),
@@ -98,7 +98,7 @@ async fn refusals_of_the_server_are_one_clear_line() {
 
 #[tokio::test]
 async fn every_list_is_understood_by_the_server() {
-    let (admin, _, _) = furnished().await;
+    let (mut admin, _, _) = furnished().await;
     for list in
         ["account", "block-api", "provider", "region --providerCode local", "block-store", "meta-store", "volume"]
     {
@@ -110,7 +110,7 @@ async fn every_list_is_understood_by_the_server() {
 
 #[tokio::test]
 async fn credentials_are_checked_before_they_are_written() {
-    let admin = TestAdmin::start().await;
+    let mut admin = TestAdmin::start().await;
     let file = admin.folder.path().join("creds");
     let init = format!("--credsFile {} init creds --adminAddr {}", file.display(), admin.addr);
     let error = say(&admin, &format!("{init} --token 00000000-0000-4000-8000-000000000000")).await.unwrap_err();
@@ -133,7 +133,7 @@ async fn metadata_server_learns_about_tokens_and_is_found_by_mounts() {
     use auth::{AuthorityError, TokenAuthority, VolumeToken};
     use proto::rest::{MetaRegistration, VolumeUse};
 
-    let (admin, meta_store, volume) = furnished().await;
+    let (mut admin, meta_store, volume) = furnished().await;
     let server_token = auth::ServerToken::parse(&text(&meta_store, "token")).unwrap();
     let server = ServerClient::new(admin.client(), server_token);
     let token = VolumeToken::parse(&text(&volume, "token")).unwrap();

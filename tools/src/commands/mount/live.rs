@@ -1,0 +1,137 @@
+//! A mount from its start to its end.
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use auth::{MountFlags, VolumeToken};
+use fsd::{Controller, Ended, Mount, MountSettings};
+use proto::rest::MountTarget;
+use sd_notify::NotifyState;
+
+use super::daemon;
+use super::mount_point::{self, MountPoint};
+use super::start::Tuning;
+use crate::runtime::{self, EndSignals};
+
+/// Whom to tell that the mount is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::commands) enum Readiness {
+    /// The process that waits at the other end of stdout.
+    Parent,
+    /// systemd, if it started this process.
+    Systemd,
+}
+
+/// Settings for mounting `target` without restrictions of its own.
+pub(in crate::commands) fn settings_for(
+    target: &MountTarget,
+    token: VolumeToken,
+    mount_point: &Path,
+    tuning: Tuning,
+) -> Result<MountSettings> {
+    let Some(fingerprint) = &target.meta_fingerprint else {
+        bail!(
+            "volume {}: its metadata server {} was never started; start meta.flexfs there",
+            target.volume_name,
+            target.meta_addr
+        );
+    };
+    Ok(MountSettings {
+        mount_point: mount_point.to_owned(),
+        volume_name: target.volume_name.clone(),
+        meta_addr: target.meta_addr.clone(),
+        meta_fingerprint: fingerprint.parse().context("the admin server's answer")?,
+        token,
+        flags: MountFlags::default(),
+        attr_valid: Duration::from_secs(tuning.attr_valid.into()),
+        entry_valid: Duration::from_secs(tuning.entry_valid.into()),
+        memory_max: tuning.mem_capacity,
+        non_empty: false,
+        threads: tuning.threads,
+    })
+}
+
+/// Mounts and stays until the mount is gone: unmounted by a signal, from outside, or after its server cut it.
+pub(super) fn serve(settings: MountSettings, mount_point: MountPoint, readiness: Readiness) -> Result<()> {
+    let mount = Mount::start(settings)?;
+    let controller = mount.controller();
+    unmount_at_signals(controller.clone())?;
+    let told = match readiness {
+        Readiness::Parent => daemon::report_mounted(),
+        Readiness::Systemd => {
+            runtime::tell_systemd(NotifyState::Ready);
+            Ok(())
+        }
+    };
+    if told.is_err() {
+        controller.unmount()?;
+    }
+    let ended = stay(&mount, mount_point);
+    runtime::tell_systemd(NotifyState::Stopping);
+    mount.unmount()?;
+    told.and(ended)
+}
+
+/// Waits for the end. A mount that was cut keeps its place and refuses everything until somebody unmounts it, lest
+/// programs go on in the empty directory below; its lock is free, so that it can be mounted over again.
+fn stay(mount: &Mount, mount_point: MountPoint) -> Result<()> {
+    let path = mount_point.path().to_owned();
+    let device = mount_point::top_device(&path)?;
+    let ended = mount.wait();
+    if let Ended::SessionEnded(reason) = &ended {
+        tracing::error!(mount_point = %path.display(), reason, "the mount was cut; it refuses everything until it is unmounted");
+        drop(mount_point);
+        while device.is_some() && mount_point::top_device(&path)? == device {
+            std::thread::sleep(CUT_POLL);
+        }
+    }
+    outcome(ended)
+}
+
+/// How often a mount that was cut looks whether it is still there.
+const CUT_POLL: Duration = Duration::from_millis(250);
+
+/// What the end of a mount means for the command that made it.
+pub(in crate::commands) fn outcome(ended: Ended) -> Result<()> {
+    match ended {
+        Ended::Unmounted => Ok(()),
+        Ended::SessionEnded(reason) => bail!("the mount was cut: {reason}"),
+    }
+}
+
+/// The first SIGINT, SIGTERM or SIGQUIT unmounts cleanly; a second one does not wait for the servers.
+fn unmount_at_signals(controller: Controller) -> Result<()> {
+    let (caught, is_caught) = mpsc::channel();
+    let wait = move || {
+        let runtime = runtime::build()?;
+        runtime.block_on(async {
+            let mut signals = EndSignals::catch()?;
+            // The receiver waits for this message alone.
+            let _ = caught.send(());
+            let signal = signals.next().await;
+            tracing::info!(signal, "unmounting");
+            end(controller, &mut signals).await.map(drop)
+        })
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(wait).context("starting a thread")?;
+    is_caught.recv().context("catching signals")
+}
+
+/// Unmounts cleanly, and without waiting at the next signal. Does not return: what to wait for is the mount's end.
+pub(in crate::commands) async fn end(controller: Controller, signals: &mut EndSignals) -> Result<Infallible> {
+    let clean = controller.clone();
+    let unmount = move || {
+        if let Err(error) = clean.unmount() {
+            tracing::error!(%error, "unmounting failed; another signal ends the mount without it");
+        }
+    };
+    std::thread::Builder::new().name("unmount".to_owned()).spawn(unmount).context("starting a thread")?;
+    loop {
+        let signal = signals.next().await;
+        tracing::warn!(signal, "ending the mount without waiting");
+        controller.abandon();
+    }
+}

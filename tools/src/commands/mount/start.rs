@@ -1,0 +1,122 @@
+//! `mount.flexfs start`.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use auth::MountFlags;
+use auth::creds::MountCreds;
+use clap::Args;
+use fsd::MountSettings;
+use proto::rest::MountTarget;
+
+use super::daemon;
+use super::live::{self, Readiness};
+use super::mount_point::MountPoint;
+use crate::admin_client::{AdminClient, mount_target};
+use crate::commands::creds;
+use crate::dispatch::Invocation;
+use crate::progress::Waiting;
+use crate::{runtime, units};
+
+/// Flags of `start`.
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    /// Name of the volume
+    name: String,
+    /// Directory to mount on
+    mount_point: PathBuf,
+    /// Credentials file [default: ~/.flexfs/mount/creds/NAME]
+    #[arg(long = "credsFile", value_name = "FILE")]
+    creds_file: Option<PathBuf>,
+    /// Allow no change (implies --noATime)
+    #[arg(long)]
+    ro: bool,
+    /// Execute no program
+    #[arg(long = "noExec")]
+    no_exec: bool,
+    /// Ignore set-user-id and set-group-id bits
+    #[arg(long = "noSUID")]
+    no_suid: bool,
+    /// Do not update access times
+    #[arg(long = "noATime")]
+    no_atime: bool,
+    /// Cover a directory that is not empty
+    #[arg(long = "nonEmpty")]
+    non_empty: bool,
+    #[command(flatten)]
+    tuning: Tuning,
+    /// How long to wait for servers that cannot be reached
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = wait_secs)]
+    wait: u64,
+    /// Stay in the foreground; implied by NOTIFY_SOCKET
+    #[arg(short, long)]
+    foreground: bool,
+    /// This is the process in the background, with its parent at the other end of stdout
+    #[arg(long, hide = true)]
+    pub(super) detached: bool,
+}
+
+/// How much a mount may keep, and for how long.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Tuning {
+    /// Seconds the kernel may trust attributes: changes of other mounts show after this time at the latest
+    #[arg(long = "attrValid", value_name = "SECONDS", default_value_t = 1)]
+    pub(crate) attr_valid: u32,
+    /// Seconds the kernel may trust names
+    #[arg(long = "entryValid", value_name = "SECONDS", default_value_t = 1)]
+    pub(crate) entry_valid: u32,
+    /// Memory for written and cached data: a size, or a share of this machine's memory
+    #[arg(long = "memCapacity", value_name = "SIZE", default_value = "10%", value_parser = units::parse_memory)]
+    pub(crate) mem_capacity: u64,
+    /// Serving threads [default: one per CPU]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}
+
+/// Mounts, in this process or in one that stays behind.
+pub(super) fn run(arguments: &Start, invocation: &Invocation) -> Result<()> {
+    let in_foreground = arguments.foreground || std::env::var_os("NOTIFY_SOCKET").is_some();
+    match (arguments.detached, in_foreground) {
+        (true, _) => daemon::serve(|readiness| arguments.serve(readiness)),
+        (false, true) => arguments.serve(Readiness::Systemd),
+        (false, false) => daemon::leave_behind(&arguments.name, invocation),
+    }
+}
+
+impl Start {
+    fn serve(&self, readiness: Readiness) -> Result<()> {
+        let creds_file = creds::file(self.creds_file.as_deref(), || MountCreds::default_path(&self.name))?;
+        let creds = MountCreds::load(&creds_file)?;
+        let mount_point = MountPoint::claim(&self.mount_point)?;
+        let target = runtime::build()?.block_on(self.ask_for_target(&creds))?;
+        if target.volume_name != self.name {
+            bail!("the token in {} opens volume {:?}, not {:?}", creds_file.display(), target.volume_name, self.name);
+        }
+        let settings = MountSettings {
+            flags: MountFlags { ro: self.ro, no_exec: self.no_exec, no_suid: self.no_suid, no_atime: self.no_atime },
+            non_empty: self.non_empty,
+            ..live::settings_for(&target, creds.token, mount_point.path(), self.tuning)?
+        };
+        live::serve(settings, mount_point, readiness)
+    }
+
+    /// Learns from the admin server what the token opens, waiting for it as long as the user said.
+    async fn ask_for_target(&self, creds: &MountCreds) -> Result<MountTarget> {
+        let admin = AdminClient::for_creds(&creds.admin_addr, creds.admin_fingerprint.as_deref())?;
+        let _waiting = Waiting::show(format!("waiting for admin server {}", creds.admin_addr));
+        let deadline = Instant::now() + Duration::from_secs(self.wait);
+        loop {
+            match mount_target(&admin, &creds.token).await {
+                Err(error) if error.is_temporary() && Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+}
+
+fn wait_secs(text: &str) -> Result<u64, String> {
+    u64::try_from(units::parse_duration_secs(text)?).map_err(|_| "a bounded time is needed, as 30s or 0".to_owned())
+}
