@@ -23,5 +23,8 @@ mod upload;
 mod write;
 
 pub(crate) use file::File;
-pub(crate) use plane::{DataPlane, DataSettings, OpenedFile, Quiet};
+pub(crate) use plane::{DataPlane, DataSettings, OpenedFile};
 pub(crate) use resize::Fallocate;
+
+#[cfg(test)]
+mod tests;

@@ -177,3 +177,6 @@ const LARGE_EXTENT: usize = 256 << 10;
 const EXTENTS_FREE: usize = 64;
 /// Bytes of bookkeeping for an extent and its allocation.
 pub(super) const EXTENT_OVERHEAD: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -91,7 +91,7 @@ impl DataPlane {
         durable: bool,
     ) -> Result<(), Errno> {
         file.state().retry_failed();
-        let mut renewed = false;
+        let mut surprises_left = SURPRISES_MAX;
         loop {
             let uploaded = file.uploaded().notified();
             tokio::pin!(uploaded);
@@ -105,11 +105,16 @@ impl DataPlane {
                 Step::Commit { last } => {
                     let commit = file.state().plan_commit(file.ino(), durable && last);
                     match self.send(client, file, commit).await {
-                        // The session is another one than that which the ids were granted to. Once: else we may not.
-                        Err(Errno::EPERM) if !renewed => {
-                            renewed = true;
+                        // The ids were granted to a session that is over.
+                        Err(Errno::EPERM) if surprises_left > 0 => {
+                            surprises_left -= 1;
                             self.shared.objects.clear();
                             file.state().restore_all();
+                        }
+                        // Somebody else gave the file another form.
+                        Err(Errno::EAGAIN) if surprises_left > 0 => {
+                            surprises_left -= 1;
+                            file.state().forget_map();
                         }
                         sent => sent?,
                     }
@@ -242,6 +247,8 @@ async fn sync(client: &impl MetaClient, file: &File) -> Result<(), Errno> {
 
 /// Pieces at which a block is rewritten as one.
 const PIECES_KEPT_MAX: usize = 16;
+/// Times that a flush starts over because of what others did meanwhile.
+const SURPRISES_MAX: u32 = 4;
 /// Stored runs that a flush commits without waiting for the rest.
 const EAGER_COMMIT: usize = 16;
 /// Stored runs that are committed while the writer goes on.

@@ -155,3 +155,6 @@ impl KnownBlocks {
 const BLOCKS_KEPT_MAX: usize = 8192;
 /// Blocks of a file nobody has open.
 const BLOCKS_KEPT_IDLE: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -195,7 +195,10 @@ impl DataPlane {
 
 impl std::fmt::Debug for DataPlane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DataPlane").field("files", &self.shared.files.len()).finish_non_exhaustive()
+        f.debug_struct("DataPlane")
+            .field("files", &self.shared.files.len())
+            .field("memory_used", &self.memory_used())
+            .finish_non_exhaustive()
     }
 }
 

@@ -28,7 +28,7 @@ impl DataPlane {
         len: u32,
     ) -> Result<Vec<Bytes>, Errno> {
         let slices = self.read_bytes(client, file, offset, u64::from(len), None).await?;
-        self.read_ahead(file, offset, u64::from(len));
+        self.read_ahead(client, file, offset, u64::from(len)).await;
         Ok(slices)
     }
 
@@ -116,12 +116,18 @@ impl DataPlane {
         Ok(slices)
     }
 
-    /// Starts fetching what an in-order reader will want. A failure is left for the reader to meet.
-    fn read_ahead(&self, file: &File, offset: u64, len: u64) {
-        let mut state = file.state();
-        let Some(range) = state.note_read(offset, len, self.shared.window_max) else { return };
-        let ahead = state.plan_ahead(range);
-        drop(state);
+    /// Starts fetching what an in-order reader will want. The reader waits for a page of the map at the most, which it
+    /// would need soon. A failure is left for the reader to meet.
+    async fn read_ahead(&self, client: &impl MetaClient, file: &Arc<File>, offset: u64, len: u64) {
+        let range = file.state().note_read(offset, len, self.shared.window_max);
+        let Some(range) = range else { return };
+        let mut planned = file.state().plan_ahead(range.clone());
+        if let Err(block) = planned
+            && self.fetch_layout(client, file, block, None).await.is_ok()
+        {
+            planned = file.state().plan_ahead(range);
+        }
+        let Ok(ahead) = planned else { return };
         if ahead.is_empty() {
             return;
         }

@@ -47,3 +47,6 @@ pub(super) const WINDOW_MIN: u64 = 512 << 10;
 pub(super) const WINDOW_MAX: u64 = 8 << 20;
 /// How far a request may be from where an in-order reader is.
 const DISORDER_MAX: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests;

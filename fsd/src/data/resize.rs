@@ -105,19 +105,6 @@ impl DataPlane {
         if offset >= end {
             return Ok(());
         }
-        if !file.state().knows_form() {
-            self.fetch_layout(client, file, 0, Some(turn)).await?;
-        }
-        let inline_len = file.state().inline_len();
-        if let Some(inline_len) = inline_len {
-            // Behind the record's content the file is zero already.
-            let end = end.min(inline_len as u64);
-            let zeroes = vec![0; end.saturating_sub(offset) as usize];
-            if !zeroes.is_empty() {
-                self.update(file, |state| state.write(0, offset as u32, &zeroes, now));
-            }
-            return self.flush_in_turn(client, file, turn, false).await;
-        }
         let block_size = u64::from(self.shared.block_size);
         let blocks = offset / block_size..end.div_ceil(block_size);
         if blocks.end - blocks.start > PUNCH_BLOCKS_MAX {

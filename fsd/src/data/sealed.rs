@@ -19,6 +19,9 @@ pub(super) struct Sealed {
     pub(super) chunks: Vec<Bytes>,
     /// How far it came.
     pub(super) progress: Progress,
+    /// The object it is stored as, once an id was taken. Kept for the next attempt where one fails: ids that are neither
+    /// committed nor used again are lost to the session.
+    pub(super) object: Option<ObjectId>,
     len: u32,
 }
 
@@ -27,8 +30,8 @@ pub(super) struct Sealed {
 pub(super) enum Progress {
     /// To be uploaded.
     Ready,
-    /// Being uploaded as this object.
-    Uploading(ObjectId),
+    /// Being uploaded.
+    Uploading,
     /// In the store, to be committed.
     Stored(Piece),
     /// Could not be uploaded; the next flush tries again.
@@ -38,7 +41,21 @@ pub(super) enum Progress {
 impl Sealed {
     pub(super) fn new(id: u64, block: u64, run: Run) -> Self {
         let len: usize = run.chunks.iter().map(Bytes::len).sum();
-        Self { id, block, start: run.start, chunks: run.chunks, progress: Progress::Ready, len: len as u32 }
+        Self {
+            id,
+            block,
+            start: run.start,
+            chunks: run.chunks,
+            progress: Progress::Ready,
+            object: None,
+            len: len as u32,
+        }
+    }
+
+    /// Back to the start, as another object.
+    pub(super) fn renew(&mut self) {
+        self.progress = Progress::Ready;
+        self.object = None;
     }
 
     /// First byte of the block behind it.

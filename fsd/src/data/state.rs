@@ -303,7 +303,6 @@ impl FileState {
     /// Takes in that an open emptied the file: what is not committed belongs to the time before.
     pub(super) fn settle_truncating_open(&mut self) {
         self.discard();
-        self.undurable = true;
     }
 
     /// Takes in that this mount made a hole. The map of before is forgotten already.

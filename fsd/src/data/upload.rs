@@ -15,8 +15,11 @@ impl DataPlane {
     /// Starts uploads of sealed runs, as many as a file may have at once. The rest is started by whoever calls next.
     pub(super) async fn start_uploads(&self, client: &impl MetaClient, file: &Arc<File>) -> Result<(), Errno> {
         let planned = file.state().plan_uploads(FILE_UPLOADS_MAX);
-        for id in planned {
-            let object = self.shared.objects.take(client).await?;
+        for (id, object) in planned {
+            let object = match object {
+                Some(object) => object,
+                None => self.shared.objects.take(client).await?,
+            };
             let upload = file.state().begin_upload(id, object);
             if let Some(upload) = upload {
                 let running = Running::new(&self.shared, file, &upload);
@@ -63,26 +66,27 @@ impl Shared {
     async fn put(&self, upload: Upload) -> Result<Piece, StoreError> {
         let _slot = self.uploads.acquire().await.expect("the semaphore is never closed");
         let (object, compression) = (upload.object, self.compression);
+        let mut again = upload.again;
         let encode = move || block::frame::encode(object, upload.start, &upload.chunks, compression);
         let (piece, body) = tokio::task::spawn_blocking(encode)
             .await
             .map_err(|error| StoreError::new(StoreErrorKind::Internal, format!("frame encoder: {error}")))?;
         let mut delay = RETRY_DELAY;
-        let mut again = false;
-        for _ in 1..PUT_ATTEMPTS {
+        let mut attempts_left = PUT_ATTEMPTS;
+        loop {
+            attempts_left -= 1;
             match self.store.put(object, body.clone()).await {
-                Err(error) if error.kind == StoreErrorKind::Unavailable => {
-                    tracing::warn!(object = object.0, %error, "block store not available, trying again");
-                }
                 // An attempt that seemed to fail did store it: the id is ours alone, so the object is this one.
                 Err(error) if again && error.kind == StoreErrorKind::Exists => return Ok(piece),
+                Err(error) if error.kind == StoreErrorKind::Unavailable && attempts_left > 0 => {
+                    tracing::warn!(object = object.0, %error, "block store not available, trying again");
+                }
                 result => return result.map(|()| piece),
             }
             again = true;
             tokio::time::sleep(delay).await;
             delay *= 2;
         }
-        self.store.put(object, body).await.map(|()| piece)
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Upload {
     pub(crate) id: u64,
     /// The object to make.
     pub(crate) object: ObjectId,
+    /// Whether it may be in the store already, from an attempt that seemed to fail.
+    pub(crate) again: bool,
     /// Place in the block of the first byte.
     pub(crate) start: u32,
     /// The bytes.
@@ -65,10 +67,11 @@ pub(crate) enum CommitOutcome {
 }
 
 impl FileState {
-    /// The sealed runs to upload next, so that no more than `at_once` are under way.
-    pub(crate) fn plan_uploads(&self, at_once: usize) -> Vec<u64> {
+    /// The sealed runs to upload next, so that no more than `at_once` are under way; each with the object it was to be
+    /// stored as before.
+    pub(crate) fn plan_uploads(&self, at_once: usize) -> Vec<(u64, Option<ObjectId>)> {
         let ready = self.sealed.iter().filter(|sealed| matches!(sealed.progress, Progress::Ready));
-        ready.take(at_once.saturating_sub(self.uploads.running)).map(|sealed| sealed.id).collect()
+        ready.take(at_once.saturating_sub(self.uploads.running)).map(|sealed| (sealed.id, sealed.object)).collect()
     }
 
     /// Begins the upload of a sealed run under `object`. `None` where it is not there any more, or under way already.
@@ -78,16 +81,17 @@ impl FileState {
         if !matches!(sealed.progress, Progress::Ready) {
             return None;
         }
-        sealed.progress = Progress::Uploading(object);
+        let again = sealed.object.replace(object) == Some(object);
+        sealed.progress = Progress::Uploading;
         self.uploads.running += 1;
-        Some(Upload { id, object, start: sealed.start, chunks: sealed.chunks.clone() })
+        Some(Upload { id, object, again, start: sealed.start, chunks: sealed.chunks.clone() })
     }
 
     /// Notes how an upload ended.
     pub(crate) fn settle_upload(&mut self, id: u64, object: ObjectId, result: Result<Piece, Errno>) {
         let Some(place) = self.place_of(id) else { return };
         let sealed = &mut self.sealed[place];
-        if !matches!(sealed.progress, Progress::Uploading(current) if current == object) {
+        if sealed.object != Some(object) || !matches!(sealed.progress, Progress::Uploading) {
             return;
         }
         self.uploads.running -= 1;
@@ -103,18 +107,17 @@ impl FileState {
     /// Lets failed uploads be tried again.
     pub(crate) fn retry_failed(&mut self) {
         if std::mem::take(&mut self.uploads.failed) > 0 {
-            self.make_ready(|progress| matches!(progress, Progress::Failed(_)));
+            for sealed in self.sealed.iter_mut().filter(|sealed| matches!(sealed.progress, Progress::Failed(_))) {
+                sealed.progress = Progress::Ready;
+            }
         }
     }
 
-    /// Lets everything be stored anew: the objects it was stored under are not ours any more.
+    /// Lets everything that is not being uploaded be stored anew: the objects it was stored as are not ours any more.
     pub(crate) fn restore_all(&mut self) {
-        self.make_ready(|progress| matches!(progress, Progress::Stored(_)));
-    }
-
-    fn make_ready(&mut self, which: impl Fn(&Progress) -> bool) {
-        for sealed in self.sealed.iter_mut().filter(|sealed| which(&sealed.progress)) {
-            sealed.progress = Progress::Ready;
+        self.uploads.failed = 0;
+        for sealed in self.sealed.iter_mut().filter(|sealed| !matches!(sealed.progress, Progress::Uploading)) {
+            sealed.renew();
         }
     }
 
@@ -211,9 +214,7 @@ impl FileState {
             CommitOutcome::Unknown => {
                 // Perhaps the pieces are part of the file by now. Their bytes are stored and committed once more, under
                 // other ids: the server takes an id only once.
-                for sealed in self.sealed.iter_mut().take(in_flight.count) {
-                    sealed.progress = Progress::Ready;
-                }
+                self.sealed.iter_mut().take(in_flight.count).for_each(Sealed::renew);
                 self.forget_map();
             }
         }

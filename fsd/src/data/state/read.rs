@@ -68,14 +68,23 @@ impl FileState {
         ReadPlan::Ready(segments)
     }
 
-    /// Where the committed bytes of a range are, as far as it is known: what reading ahead can fetch.
-    pub(crate) fn plan_ahead(&self, range: Range<u64>) -> Vec<StoredRange> {
-        let blocks = self.blocks_of(range.start, range.end - range.start, self.committed.size);
-        let stored = blocks.filter_map(|(block, range)| match self.base_block(block) {
-            KnownBlock::Pieces(pieces) => Some(StoredRange { pieces, start: range.start, end: range.end }),
-            KnownBlock::Hole | KnownBlock::Unknown => None,
-        });
-        stored.collect()
+    /// Where the committed bytes of a range are: what reading ahead fetches.
+    ///
+    /// # Errors
+    /// The first block whose map is needed to tell.
+    pub(crate) fn plan_ahead(&self, range: Range<u64>) -> Result<Vec<StoredRange>, u64> {
+        let mut stored = Vec::new();
+        if self.inline_len().is_some() {
+            return Ok(stored);
+        }
+        for (block, range) in self.blocks_of(range.start, range.end - range.start, self.committed.size) {
+            match self.base_block(block) {
+                KnownBlock::Unknown => return Err(block),
+                KnownBlock::Hole => {}
+                KnownBlock::Pieces(pieces) => stored.push(StoredRange { pieces, start: range.start, end: range.end }),
+            }
+        }
+        Ok(stored)
     }
 
     /// Cuts the bytes of a range that lie before `file_end` at the borders of blocks.

@@ -1,0 +1,99 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use proto::{BlockIndex, ObjectId, StoredFrame};
+
+use super::*;
+
+const BLOCK: u32 = 4096;
+
+fn piece(object: u64, start: u32, end: u32) -> Piece {
+    Piece {
+        start,
+        end,
+        origin: start,
+        len: end - start,
+        object: ObjectId(object),
+        object_offset: 0,
+        frames: vec![StoredFrame::new(end - start + 8, false)],
+    }
+}
+
+fn layout(first: u64, behind: u64, blocks: Vec<(u64, Vec<Piece>)>) -> Layout {
+    Layout {
+        version: 1,
+        inline: None,
+        first: BlockIndex(first),
+        behind: BlockIndex(behind),
+        blocks: blocks.into_iter().map(|(index, pieces)| (BlockIndex(index), pieces)).collect(),
+    }
+}
+
+fn pieces(map: &BlockMap, index: u64) -> Option<usize> {
+    match map.block(index) {
+        KnownBlock::Unknown => None,
+        KnownBlock::Hole => Some(0),
+        KnownBlock::Pieces(pieces) => Some(pieces.len()),
+    }
+}
+
+proptest! {
+    #[test]
+    fn exactly_what_was_learned_is_known(ranges in prop::collection::vec((0u64..60, 0u64..10), 0..20)) {
+        let mut map = BlockMap::empty();
+        let mut model = BTreeSet::new();
+        for (start, len) in ranges {
+            map.learn_holes(start..start + len);
+            model.extend(start..start + len);
+        }
+        for index in 0..80 {
+            prop_assert_eq!(pieces(&map, index).is_some(), model.contains(&index));
+        }
+    }
+}
+
+#[test]
+fn commit_changes_known_blocks_and_leaves_unknown_ones_unknown() {
+    let mut map = BlockMap::default();
+    map.learn(layout(0, 4, vec![(2, vec![piece(1, 0, 4096)])]));
+    map.apply(BlockChange::Write(BlockIndex(2), piece(2, 100, 200)));
+    map.apply(BlockChange::Write(BlockIndex(3), piece(3, 0, 10)));
+    map.apply(BlockChange::Write(BlockIndex(9), piece(4, 0, 10)));
+    assert_eq!((0..5).map(|index| pieces(&map, index)).collect::<Vec<_>>(), [Some(0), Some(0), Some(3), Some(1), None]);
+    assert_eq!(pieces(&map, 9), None);
+    map.apply(BlockChange::Punch(BlockIndex(3), 0, 4096));
+    assert_eq!(pieces(&map, 3), Some(0));
+}
+
+#[test]
+fn truncation_clips_the_last_block_and_forgets_those_behind() {
+    let mut map = BlockMap::default();
+    map.learn(layout(0, 4, (0..4).map(|index| (index, vec![piece(index, 0, 4096)])).collect()));
+    map.truncate(4096 + 100, BLOCK);
+    assert_eq!(pieces(&map, 0), Some(1));
+    match map.block(1) {
+        KnownBlock::Pieces(pieces) => assert_eq!(pieces[0].end, 100),
+        _ => panic!("the second block is known"),
+    }
+    assert_eq!(pieces(&map, 2), None);
+
+    let mut map = BlockMap::Inline(Bytes::from_static(b"hello"));
+    map.truncate(2, BLOCK);
+    assert!(matches!(map, BlockMap::Inline(content) if content == "he"));
+}
+
+#[test]
+fn map_that_grows_too_large_keeps_what_was_asked_for() {
+    let mut map = BlockMap::default();
+    for first in (0..10_000u64).step_by(1000) {
+        map.learn(layout(
+            first,
+            first + 1000,
+            (first..first + 1000).map(|index| (index, vec![piece(1, 0, 5)])).collect(),
+        ));
+        assert_eq!(pieces(&map, first), Some(1));
+        let BlockMap::Blocks(known) = &map else { panic!("a map of blocks") };
+        assert!(known.blocks.len() <= BLOCKS_KEPT_MAX);
+    }
+    assert_eq!(pieces(&map, 0), None);
+}

@@ -1,0 +1,4 @@
+mod failures;
+mod model;
+mod scenarios;
+mod world;
