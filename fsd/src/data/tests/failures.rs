@@ -76,17 +76,20 @@ async fn refused_commit_is_the_flushs_error_and_is_sent_again() {
 #[tokio::test]
 async fn flush_that_nobody_waited_for_is_done_again_by_the_next() {
     let mount = Mount::new();
-    mount.server.state().delay = Some(Duration::from_millis(20));
-    for round in 0..6u64 {
+    mount.write(0, &pattern(100_000, 0)).await.unwrap();
+    mount.flush().await.unwrap();
+    mount.server.state().delay = Some(Duration::from_millis(10));
+    for round in 0..12u64 {
         let data = pattern(100_000, round);
         mount.write(round * 100_000, &data).await.unwrap();
         // Left at different moments: before, while and after the server applies the commit.
-        let patience = Duration::from_millis(8 * (round + 1));
+        let patience = Duration::from_millis(5 * (round + 1));
         let _ = tokio::time::timeout(patience, mount.flush()).await;
     }
     mount.server.state().delay = None;
     mount.flush().await.unwrap();
-    let expected: Vec<u8> = (0..6).flat_map(|round| pattern(100_000, round)).collect();
+    assert_eq!(mount.server.state().grants, 1, "the ids in hand were not thrown away");
+    let expected: Vec<u8> = (0..12).flat_map(|round| pattern(100_000, round)).collect();
     assert_eq!(mount.read(0, u32::MAX).await.unwrap(), expected);
     assert_eq!(mount.committed().await, expected);
 }

@@ -156,6 +156,48 @@ async fn block_of_many_pieces_is_rewritten_as_one() {
 }
 
 #[tokio::test]
+async fn block_that_is_filled_while_it_is_being_rewritten_keeps_the_newest_bytes() {
+    let writer = Mount::new();
+    for place in 0..15u64 {
+        writer.write(place * 10_000, &pattern(300, place)).await.unwrap();
+        writer.plane.flush(&*writer.server, &writer.file, false).await.unwrap();
+    }
+    let mount = Mount::of(&writer.server, &writer.store, 0);
+    mount.write(5000, &pattern(300, 90)).await.unwrap();
+    mount.write(15_000, &pattern(300, 91)).await.unwrap();
+    mount.store.delay_gets(Duration::from_millis(20));
+    let news = async {
+        // The flush has asked for the map and is reading the old pieces by now.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        mount.write(0, &pattern(BLOCK as usize, 92)).await.unwrap();
+        mount.write(7, b"newest").await.unwrap();
+    };
+    let (flushed, ()) = tokio::join!(mount.flush(), news);
+    flushed.unwrap();
+    mount.flush().await.unwrap();
+    let mut expected = pattern(BLOCK as usize, 92);
+    expected[7..13].copy_from_slice(b"newest");
+    assert_eq!(mount.read(0, BLOCK).await.unwrap(), expected);
+    assert_eq!(mount.committed().await, expected);
+}
+
+#[tokio::test]
+async fn overwritten_block_shows_the_newest_bytes_while_all_of_them_are_on_their_way() {
+    let mount = Mount::of(&Server::new(), &Arc::new(MemoryStore::new()), 32 * MIB as u64);
+    mount.store.delay_puts(Duration::from_millis(20));
+    for round in 0..3u64 {
+        mount.write(0, &pattern(BLOCK as usize, round)).await.unwrap();
+    }
+    mount.write(50, b"top").await.unwrap();
+    let mut expected = pattern(BLOCK as usize, 2);
+    expected[50..53].copy_from_slice(b"top");
+    assert_eq!(mount.read(0, BLOCK).await.unwrap(), expected);
+    mount.flush().await.unwrap();
+    assert_eq!(mount.read(0, BLOCK).await.unwrap(), expected);
+    assert_eq!(mount.committed().await, expected);
+}
+
+#[tokio::test]
 async fn scattered_writes_of_one_flush_become_one_object_a_block() {
     let mount = Mount::new();
     for place in (0..u64::from(BLOCK)).step_by(8192) {

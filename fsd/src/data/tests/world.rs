@@ -34,7 +34,7 @@ pub(super) struct ServerState {
     next_object: u64,
     /// Answers of the next commits, where they are to fail.
     pub(super) commit_failures: VecDeque<Errno>,
-    /// Every answer takes this long.
+    /// Every request and every answer takes this long.
     pub(super) delay: Option<Duration>,
     /// Commits of files that small go into blocks all the same.
     pub(super) refuse_inline: bool,
@@ -234,14 +234,18 @@ fn object_of(change: &BlockChange) -> Option<ObjectId> {
 impl MetaClient for Server {
     async fn call(&self, _caller: &Caller, request: Request) -> Result<Reply, Errno> {
         let delay = self.state().delay;
-        match delay {
-            Some(delay) => tokio::time::sleep(delay).await,
-            None => tokio::task::yield_now().await,
-        }
+        travel(delay).await;
         let reply = self.state().answer(request);
-        // Applied, and the answer is on its way.
-        tokio::task::yield_now().await;
+        travel(delay).await;
         reply
+    }
+}
+
+/// A message is on its way.
+async fn travel(delay: Option<Duration>) {
+    match delay {
+        Some(delay) => tokio::time::sleep(delay).await,
+        None => tokio::task::yield_now().await,
     }
 }
 
