@@ -33,3 +33,6 @@ pub use check::check;
 pub use error::EngineError;
 pub use session::{SessionContext, SessionRecord};
 pub use volume::{Executed, Volume, VolumeLimits};
+
+#[cfg(test)]
+mod tests;

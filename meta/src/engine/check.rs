@@ -8,6 +8,7 @@ use super::error::EngineError;
 use super::grants::Grant;
 use super::inode::{Content, Dentry, Inode, decode_block, decode_holders, decode_record};
 use super::keys::{self, MapId};
+use super::ledger;
 use super::ops::xattr;
 use super::sweep::each_dead;
 use super::volume::{Counters, Volume, each};
@@ -107,6 +108,7 @@ impl<'a> Check<'a> {
             self.granted.extend((first.0..first.0 + u64::from(grant.count)).map(ObjectId));
             Ok(())
         })?;
+        each(kv, keys::ledgers(), |_, value| ledger::decode(value).map(drop))?;
         each_dead(volume, 0, |_, dead| {
             self.dead.extend(dead.objects());
             std::ops::ControlFlow::Continue(())

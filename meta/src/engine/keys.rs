@@ -229,6 +229,10 @@ pub(super) fn ledger_of(id: SessionId) -> Range {
     (ledger(id, 0), ledger(id, u16::MAX))
 }
 
+pub(super) fn ledgers() -> Range {
+    table(LEDGER)
+}
+
 fn key1(tag: u8, number: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(17);
     key.push(tag);

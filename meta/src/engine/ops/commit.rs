@@ -76,7 +76,7 @@ fn commit_blocks<K: MetaKv>(
         return Ok(());
     }
     if let Content::Inline(bytes) = &inode.content {
-        match without_inline(bytes, changes)? {
+        match without_inline(bytes, tx.volume.block_size, changes)? {
             Some(bytes) => return content::set_inline(tx, inode, bytes),
             None => content::set_inline(tx, inode, Bytes::new())?,
         }
@@ -121,25 +121,30 @@ fn written(changes: &[BlockChange]) -> impl Iterator<Item = ObjectId> {
 /// What becomes of inline content under changes of blocks: holes are punched into it, and pieces that cover all of it
 /// take its place (`None`). Pieces that cover it in part are refused with `EAGAIN`: the mount did not know of it, and
 /// must write it as a piece too.
-fn without_inline(bytes: &Bytes, changes: &[BlockChange]) -> Outcome<Option<Bytes>> {
+fn without_inline(bytes: &Bytes, block_size: u32, changes: &[BlockChange]) -> Outcome<Option<Bytes>> {
     let len = bytes.len() as u32;
+    let ranges = changes.iter().map(|change| inline_range(block_size, change, len));
     if written(changes).next().is_none() {
         let mut kept = BytesMut::from(bytes.as_ref());
-        for change in changes {
-            if let BlockChange::Punch(BlockIndex(0), start, end) = change {
-                kept[(*start).min(len) as usize..(*end).min(len) as usize].fill(0);
-            }
+        for (start, end) in ranges {
+            kept[start as usize..end as usize].fill(0);
         }
         return Ok(Some(kept.freeze()));
     }
-    let mut uncovered =
-        vec![Piece { start: 0, end: len, origin: 0, len, object: ObjectId(0), object_offset: 0, frames: Vec::new() }];
-    for change in changes {
-        match change {
-            BlockChange::Write(BlockIndex(0), piece) => punch(&mut uncovered, piece.start, piece.end),
-            BlockChange::Punch(BlockIndex(0), start, end) => punch(&mut uncovered, *start, *end),
-            _ => {}
-        }
+    let all = Piece { start: 0, end: len, origin: 0, len, object: ObjectId(0), object_offset: 0, frames: Vec::new() };
+    let mut uncovered = vec![all];
+    for (start, end) in ranges {
+        punch(&mut uncovered, start, end);
     }
     if uncovered.is_empty() { Ok(None) } else { Err(Errno::EAGAIN.into()) }
+}
+
+/// The bytes of inline content that a change covers.
+fn inline_range(block_size: u32, change: &BlockChange, len: u32) -> (u32, u32) {
+    let (index, start, end) = match change {
+        BlockChange::Write(index, piece) => (*index, piece.start, piece.end),
+        BlockChange::Punch(index, start, end) => (*index, *start, *end),
+    };
+    let clip = |at: u32| bounds::position(block_size, index, at).map_or(len, |at| at.min(len.into()) as u32);
+    (clip(start), clip(end))
 }

@@ -63,7 +63,7 @@ fn cut<K: MetaKv>(tx: &mut Tx<'_, K>, inode: &mut Inode, size: u64, now: Timespe
         // What is left ends with the lowest block that went, so nobody reads a hole where data was.
         inode.attr.size = gone.last().map_or(size, |(index, _)| index.0 * block_size);
         tx.leave_unfinished();
-    } else if size % block_size != 0 {
+    } else if !size.is_multiple_of(block_size) {
         let index = BlockIndex(size / block_size);
         let before = tx.block(inode.map, index)?;
         let mut after = before.clone();

@@ -1,0 +1,16 @@
+//! Scenarios in a tiny world: one volume in memory, a clock that is told the time, mounts and users by hand.
+
+mod content;
+mod crash;
+mod hostile;
+mod listing;
+mod model;
+mod names;
+mod open_files;
+mod owners;
+mod random;
+mod recovery;
+mod renames;
+mod scope;
+mod world;
+mod xattrs;
