@@ -27,9 +27,9 @@ use super::view::View;
 use crate::store::{Batch, MetaKv, Visit};
 
 /// Weight of cached inode records per volume, in bytes. Filled as records are used.
-const INODE_CACHE_MAX: usize = 64 << 20;
+const INODE_CACHE_MAX: usize = 32 << 20;
 /// Weight of cached names per volume, in bytes. Filled as names are used.
-const DENTRY_CACHE_MAX: usize = 32 << 20;
+const DENTRY_CACHE_MAX: usize = 16 << 20;
 
 /// Bounds of a volume. All but the block size may change while it is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

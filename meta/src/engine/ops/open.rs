@@ -1,7 +1,8 @@
 //! Opening files.
 
-use proto::{Access, Errno, FileKind, InodeId, Reply};
 use std::sync::Arc;
+
+use proto::{Access, Errno, FileKind, InodeId, Refused, Reply};
 
 use super::{Ask, content, layout};
 use crate::engine::error::Outcome;
@@ -25,7 +26,7 @@ fn register<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, ino: InodeId, write: b
     let mut shard = volume.opens.shard(ino);
     let inode = volume.inode(ino)?;
     let session = ask.session.id;
-    let live = volume.live(session).ok_or(proto::Refused::SessionEnded)?;
+    let live = volume.live(session).ok_or(Refused::SessionEnded)?;
     if inode.is_orphan() && shard.find(ino, session).is_none() {
         return Err(Errno::ESTALE.into());
     }

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use proto::dirent::DirRecords;
+use proto::dirent::{DirRecord, DirRecords};
 use proto::{Errno, InodeId, Reply, Request};
 
-use super::world::{ROOT, User, World};
+use super::world::{ROOT, User, World, name};
+use crate::engine::inode::Dentry;
+use crate::engine::keys;
+use crate::store::{Batch, MetaKv};
 
 /// One page: names with their offsets, and whether it was the last.
 fn page(user: &User<'_>, offset: u64, bytes_max: u32) -> (Vec<(String, u64)>, bool) {
@@ -76,6 +79,26 @@ fn names_that_stay_are_shown_once_while_others_come_and_go() {
     }
     seen.sort();
     assert_eq!(seen, expected.into_iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn names_of_one_hash_come_in_one_reply() {
+    let world = World::new();
+    let root = world.superuser();
+    let ino = root.file(ROOT, "real", 0o644).unwrap();
+    let mut batch = Batch::default();
+    for (hash, text) in [(10, "a"), (20, "b"), (20, "c"), (20, "d"), (30, "e"), (30, "f")] {
+        let dentry = Dentry { ino, kind: proto::FileKind::Regular };
+        batch.put(keys::dentry(ROOT, hash, &name(text)), dentry.encode());
+    }
+    world.volume.kv.commit(batch).unwrap();
+    let first = |offset| page(&root, offset, 1).0.into_iter().map(|(name, _)| name).collect::<String>();
+    assert_eq!([first(0), first(10), first(20)], ["a", "bcd", "ef"]);
+    let one_record =
+        DirRecord { ino, offset: 1, kind: proto::FileKind::Regular, name: b"a", attr: root.stat(ino).ok() };
+    let room_for_three = 3 * one_record.encoded_len() as u32;
+    let (names, end) = page(&root, 0, room_for_three);
+    assert_eq!((names.len(), end), (1, false), "the second group does not fit whole");
 }
 
 #[test]
