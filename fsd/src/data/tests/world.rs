@@ -43,6 +43,8 @@ pub(super) struct ServerState {
     pub(super) durable_commits: usize,
     pub(super) layouts: usize,
     pub(super) grants: usize,
+    /// Commits of ids that are not granted, or were committed before.
+    pub(super) strange_ids: usize,
     pub(super) syncs: usize,
 }
 
@@ -138,6 +140,7 @@ impl ServerState {
             assert!(commit.changes.len() <= COMMIT_BLOCKS_MAX);
             let objects: Vec<ObjectId> = commit.changes.iter().filter_map(object_of).collect();
             if !objects.iter().all(|object| self.granted.contains(object)) {
+                self.strange_ids += 1;
                 return Err(Errno::EPERM);
             }
             // Pieces take the content out of the inode record, and must replace all of it.
