@@ -85,9 +85,11 @@ impl MetaServer {
         let identity = Arc::new(settings.identity);
         for (index, socket) in sockets.into_iter().enumerate() {
             let (server, identity, stopped) = (Arc::clone(&server), Arc::clone(&identity), stopped.clone());
-            running.spawn(format!("meta-{index}"), async move || match Listener::new(socket, &identity) {
-                Ok(listener) => peer::serve(server, listener, stopped).await,
-                Err(error) => tracing::error!(%error, "serving thread cannot start"),
+            running.spawn(format!("meta-{index}"), async move || {
+                match Listener::new(socket, &identity, CONNECTIONS_MAX) {
+                    Ok(listener) => peer::serve(server, listener, stopped).await,
+                    Err(error) => tracing::error!(%error, "serving thread cannot start"),
+                }
             })?;
         }
         running.spawn("meta-housekeeping".to_owned(), async move || housekeeping::run(server, stopped).await)?;
@@ -156,6 +158,8 @@ impl Drop for MetaServer {
     }
 }
 
+/// Connections per serving thread: each of some thousand mounts has one for each of its cores, spread over our threads.
+const CONNECTIONS_MAX: usize = 16_384;
 /// Threads per runtime for opening volumes and deleting objects.
 const BLOCKING_THREADS_MAX: usize = 4;
 

@@ -13,7 +13,7 @@ use proto::limits::{HELLO_MAX, MESSAGE_MAX};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ConnectionError, Endpoint, ReadToEndError, TransportErrorCode, VarInt};
 
-use crate::quic::transport_config;
+use crate::quic;
 use crate::tls::{self, GENERAL_PREFIX, Trust};
 use crate::{CallError, TransportError};
 
@@ -38,7 +38,7 @@ impl Dialer {
         tls.alpn_protocols = vec![ALPN.to_vec()];
         let crypto = QuicClientConfig::try_from(tls).expect("TLS 1.3 is all this client speaks");
         let mut config = quinn::ClientConfig::new(Arc::new(crypto));
-        config.transport_config(transport_config(true));
+        config.transport_config(Arc::new(quic::calling()));
         endpoint.set_default_client_config(config);
         Ok(Self { endpoint })
     }

@@ -1,15 +1,18 @@
-//! QUIC settings that both ends share.
+//! QUIC settings of both ends.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use proto::limits::MESSAGE_MAX;
-use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
+use proto::limits::{HELLO_MAX, MESSAGE_MAX};
+use quinn::{Connection, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
-/// Calls that a connection may have open at once. Worst case of memory: this many messages of [`MESSAGE_MAX`] bytes.
-pub(crate) const CALLS_IN_FLIGHT_MAX: u32 = 256;
+/// Calls that a trusted peer may have open at once on a connection.
+const CALLS_IN_FLIGHT_MAX: u32 = 256;
+/// Request bytes that a trusted peer may have sent and the server not read, on all streams of a connection.
+const UNREAD_MAX: u32 = 8 * MESSAGE_MAX as u32;
 /// Events (server to client) unread at once.
 const EVENTS_IN_FLIGHT_MAX: u32 = 16;
+/// Handshake bytes kept while those before them are missing.
+const HANDSHAKE_MAX: usize = 16 << 10;
 /// A connection that is silent for so long is gone.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 /// A client sends a sign of life so often. Idle mounts cost a packet in ten seconds.
@@ -18,20 +21,44 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// ten segments exceed the 64 KiB that one send takes.
 const MTU_MAX: u16 = 6500;
 
-/// Transport parameters of the side that makes calls (`keep_alive`) or answers them.
-pub(crate) fn transport_config(keep_alive: bool) -> Arc<TransportConfig> {
+/// Parameters of the side that makes calls.
+pub(crate) fn calling() -> TransportConfig {
+    let mut config = common();
+    config
+        .max_concurrent_bidi_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(EVENTS_IN_FLIGHT_MAX))
+        .receive_window(VarInt::from_u32(UNREAD_MAX))
+        .keep_alive_interval(Some(KEEP_ALIVE));
+    config
+}
+
+/// Parameters of the side that answers, towards a peer that may be anybody: one call, of a greeting's length.
+/// [`trust`] lifts that.
+pub(crate) fn answering() -> TransportConfig {
+    let mut config = common();
+    config
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .receive_window(VarInt::from_u32(HELLO_MAX as u32))
+        .crypto_buffer_size(HANDSHAKE_MAX);
+    config
+}
+
+/// Grants a peer that proved who it is what a peer may have at the most.
+pub(crate) fn trust(connection: &Connection) {
+    connection.set_receive_window(VarInt::from_u32(UNREAD_MAX));
+    connection.set_max_concurrent_bi_streams(VarInt::from_u32(CALLS_IN_FLIGHT_MAX));
+}
+
+fn common() -> TransportConfig {
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(MTU_MAX);
     let mut config = TransportConfig::default();
     config
         .mtu_discovery_config(Some(mtu))
-        .max_concurrent_bidi_streams(VarInt::from_u32(CALLS_IN_FLIGHT_MAX))
-        .max_concurrent_uni_streams(VarInt::from_u32(EVENTS_IN_FLIGHT_MAX))
         .stream_receive_window(VarInt::from_u32(MESSAGE_MAX as u32))
-        .receive_window(VarInt::from_u32(8 * MESSAGE_MAX as u32))
         .send_window(8 * MESSAGE_MAX as u64)
         .datagram_receive_buffer_size(None)
-        .max_idle_timeout(Some(IdleTimeout::try_from(IDLE_MAX).expect("30 s fit a QUIC timeout")))
-        .keep_alive_interval(keep_alive.then_some(KEEP_ALIVE));
-    Arc::new(config)
+        .max_idle_timeout(Some(IdleTimeout::try_from(IDLE_MAX).expect("30 s fit a QUIC timeout")));
+    config
 }

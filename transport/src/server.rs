@@ -14,12 +14,17 @@ use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, RecvStream, SendStream, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::quic::transport_config;
+use crate::quic;
 use crate::tls::{self, Identity};
 use crate::{CallError, TransportError};
 
 /// A peer has so long to send a whole request: a slow one holds a stream, never a thread.
 const REQUEST_MAX: Duration = Duration::from_secs(20);
+/// A peer has so long to make room for an answer.
+const REPLY_MAX: Duration = Duration::from_secs(20);
+/// Handshakes that wait for [`Listener::accept`], and bytes kept of each one's next packets.
+const ARRIVALS_MAX: usize = 1024;
+const ARRIVAL_BUFFER_MAX: u64 = 16 << 10;
 /// Receive buffer asked of the kernel for each socket, in bytes: bursts of many mounts arrive while a thread works.
 const SOCKET_BUFFER: usize = 4 << 20;
 
@@ -47,27 +52,40 @@ fn shared_socket(addr: SocketAddr) -> std::io::Result<UdpSocket> {
 #[derive(Debug)]
 pub struct Listener {
     endpoint: Endpoint,
+    connections_max: usize,
 }
 
 impl Listener {
-    /// Serves `socket` on the current tokio runtime.
-    pub fn new(socket: UdpSocket, identity: &Identity) -> Result<Self, TransportError> {
+    /// Serves `socket` on the current tokio runtime. Turns peers away while `connections_max` connections are open,
+    /// those that greet included. A peer that was not admitted costs at most about 64 KiB, an admitted one 16 MiB.
+    pub fn new(socket: UdpSocket, identity: &Identity, connections_max: usize) -> Result<Self, TransportError> {
         let addr = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
         let mut tls = tls::server_config(identity)?;
         tls.alpn_protocols = vec![ALPN.to_vec()];
         let crypto = QuicServerConfig::try_from(tls).expect("TLS 1.3 is all this server speaks");
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-        config.transport_config(transport_config(false));
+        config
+            .transport_config(Arc::new(quic::answering()))
+            .max_incoming(ARRIVALS_MAX)
+            .incoming_buffer_size(ARRIVAL_BUFFER_MAX)
+            .incoming_buffer_size_total(ARRIVALS_MAX as u64 * ARRIVAL_BUFFER_MAX);
         let runtime = Arc::new(quinn::TokioRuntime);
         let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)
             .map_err(|source| TransportError::Bind { addr, source })?;
-        Ok(Self { endpoint })
+        Ok(Self { endpoint, connections_max })
     }
 
     /// The next peer that began a handshake; `None` once the listener is closed. The handshake itself is
     /// [`Arrival::establish`], to be awaited in a task of its own.
     pub async fn accept(&self) -> Option<Arrival> {
-        self.endpoint.accept().await.map(|incoming| Arrival { incoming })
+        loop {
+            let incoming = self.endpoint.accept().await?;
+            if self.endpoint.open_connections() < self.connections_max {
+                return Some(Arrival { incoming });
+            }
+            tracing::warn!(from = %incoming.remote_address(), open = self.connections_max, "full: peer refused");
+            incoming.refuse();
+        }
     }
 
     /// Ends all connections and waits until the peers were told.
@@ -95,7 +113,7 @@ impl Arrival {
         self.incoming.refuse();
     }
 
-    /// Completes the handshake.
+    /// Completes the handshake. The peer may then make one call of at most [`proto::limits::HELLO_MAX`] bytes, until it is admitted.
     pub async fn establish(self) -> Result<Peer, CallError> {
         let connection = self.incoming.await.map_err(|_| CallError::Lost)?;
         Ok(Peer { connection })
@@ -113,6 +131,11 @@ impl Peer {
     #[must_use]
     pub fn remote_address(&self) -> SocketAddr {
         self.connection.remote_address()
+    }
+
+    /// Lets a peer that proved who it is make many calls of full length side by side.
+    pub fn admit(&self) {
+        quic::trust(&self.connection);
     }
 
     /// The next call that the peer began. The request is not read yet.
@@ -158,10 +181,18 @@ impl Call {
         }
     }
 
-    /// Answers. A call dropped without an answer fails at the peer.
+    /// Answers. A call dropped without an answer fails at the peer, and so does one whose answer the peer did not make
+    /// room for within twenty seconds.
     pub async fn reply(mut self, reply: Bytes) -> Result<(), CallError> {
-        self.send.write_chunk(reply).await.map_err(|_| CallError::Lost)?;
-        self.send.finish().map_err(|_| CallError::Lost)
+        match tokio::time::timeout(REPLY_MAX, self.send.write_chunk(reply)).await {
+            Ok(Ok(())) => self.send.finish().map_err(|_| CallError::Lost),
+            Ok(Err(_)) => Err(CallError::Lost),
+            Err(_) => {
+                // A dropped stream would end as if half the answer were all of it.
+                let _ = self.send.reset(VarInt::from_u32(0));
+                Err(CallError::Deadline)
+            }
+        }
     }
 }
 

@@ -1,14 +1,15 @@
 //! One connection: the greeting, then calls until it is gone.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use auth::TokenAuthority;
 use bytes::Bytes;
 use proto::limits::{HELLO_MAX, MESSAGE_MAX};
 use proto::{Greeting, Refused, ReplyFrame, RequestFrame, Sequence, SessionRefusal, Timespec, codec};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::spawn_local;
+use tokio::time::timeout;
 use transport::CallError;
 use transport::server::{Arrival, Call, Listener, Peer};
 
@@ -17,17 +18,26 @@ use super::greet::{Admitted, greet};
 use super::hosted::HostedVolume;
 use super::sessions::Session;
 
+/// Connections per thread that greet at once: anybody can have them, at about 64 KiB each.
+const GREETINGS_MAX: usize = 1024;
+/// A peer has so long from its first packet to the end of its greeting.
+const GREETING_MAX: Duration = Duration::from_secs(10);
+/// A peer that is turned away has so long to read why.
+const FAREWELL_MAX: Duration = Duration::from_secs(5);
+
 /// Accepts connections until told to stop.
 pub(super) async fn serve<A: TokenAuthority>(
     server: Arc<Server<A>>,
     listener: Listener,
     mut stop: watch::Receiver<bool>,
 ) {
+    let greetings = Arc::new(Semaphore::new(GREETINGS_MAX));
     loop {
         tokio::select! {
-            arrival = listener.accept() => match arrival {
-                Some(arrival) => drop(spawn_local(attend(Arc::clone(&server), arrival))),
-                None => break,
+            arrival = listener.accept() => match (arrival, Arc::clone(&greetings).try_acquire_owned()) {
+                (Some(arrival), Ok(turn)) => drop(spawn_local(attend(Arc::clone(&server), arrival, turn))),
+                (Some(arrival), Err(_)) => arrival.refuse(),
+                (None, _) => break,
             },
             _ = stop.wait_for(|stop| *stop) => break,
         }
@@ -35,18 +45,20 @@ pub(super) async fn serve<A: TokenAuthority>(
     listener.close("server stops").await;
 }
 
-async fn attend<A: TokenAuthority>(server: Arc<Server<A>>, arrival: Arrival) {
+async fn attend<A: TokenAuthority>(server: Arc<Server<A>>, arrival: Arrival, turn: OwnedSemaphorePermit) {
     let from = arrival.remote_address();
-    match converse(&server, arrival).await {
+    match converse(&server, arrival, turn).await {
         Ok(()) | Err(CallError::Lost) => {}
         Err(error) => tracing::warn!(%from, %error, "connection dropped"),
     }
 }
 
-async fn converse<A: TokenAuthority>(server: &Arc<Server<A>>, arrival: Arrival) -> Result<(), CallError> {
-    let peer = arrival.establish().await?;
-    let mut call = peer.accept().await?;
-    let hello = call.request(HELLO_MAX).await?;
+async fn converse<A: TokenAuthority>(
+    server: &Arc<Server<A>>,
+    arrival: Arrival,
+    turn: OwnedSemaphorePermit,
+) -> Result<(), CallError> {
+    let (peer, call, hello) = timeout(GREETING_MAX, hear(arrival)).await.map_err(|_| CallError::Deadline)??;
     let Admitted { welcome, session, volume } = match greet(server, &hello, peer.remote_address()).await {
         Ok(admitted) => admitted,
         Err((refusal, reason)) => return turn_away(&peer, call, refusal, reason).await,
@@ -54,6 +66,8 @@ async fn converse<A: TokenAuthority>(server: &Arc<Server<A>>, arrival: Arrival) 
     let Some(number) = session.join(peer.clone()) else {
         return turn_away(&peer, call, SessionRefusal::SessionUnknown, "the session is over".to_owned()).await;
     };
+    drop(turn);
+    peer.admit();
     call.reply(codec::encode(&Greeting::Welcome(Box::new(welcome))).into()).await?;
     while let Ok(call) = peer.accept().await {
         spawn_local(answer(Arc::clone(&volume), Arc::clone(&session), server.sync, call));
@@ -62,11 +76,23 @@ async fn converse<A: TokenAuthority>(server: &Arc<Server<A>>, arrival: Arrival) 
     Ok(())
 }
 
+async fn hear(arrival: Arrival) -> Result<(Peer, Call, Bytes), CallError> {
+    let peer = arrival.establish().await?;
+    let mut call = peer.accept().await?;
+    let hello = call.request(HELLO_MAX).await?;
+    Ok((peer, call, hello))
+}
+
 async fn turn_away(peer: &Peer, call: Call, refusal: SessionRefusal, reason: String) -> Result<(), CallError> {
-    call.reply(codec::encode(&Greeting::Sorry(refusal, reason)).into()).await?;
-    // The peer closes when it has read the answer; one that does not is dropped when it falls silent.
-    peer.closed().await;
-    Ok(())
+    let farewell = async {
+        call.reply(codec::encode(&Greeting::Sorry(refusal, reason)).into()).await?;
+        // The peer closes when it has read the answer.
+        peer.closed().await;
+        Ok(())
+    };
+    let outcome = timeout(FAREWELL_MAX, farewell).await.unwrap_or(Ok(()));
+    peer.close("turned away");
+    outcome
 }
 
 async fn answer(volume: Arc<HostedVolume>, session: Arc<Session>, sync: bool, mut call: Call) {

@@ -96,10 +96,16 @@ impl World {
         self.start();
     }
 
-    async fn client(&self, token: &VolumeToken, resume: Option<(SessionId, SessionKey)>) -> (Client, Greeting) {
+    /// A connection that did not greet yet.
+    async fn connection(&self) -> (Dialer, Connection) {
         let server = self.server.as_ref().unwrap();
         let dialer = Dialer::new(server.local_addr(), &Trust::Pinned(server.fingerprint())).unwrap();
         let connection = dialer.connect(server.local_addr()).await.unwrap();
+        (dialer, connection)
+    }
+
+    async fn client(&self, token: &VolumeToken, resume: Option<(SessionId, SessionKey)>) -> (Client, Greeting) {
+        let (dialer, connection) = self.connection().await;
         let hello = Hello {
             version_min: VERSION_MIN,
             version_max: VERSION_MAX,
@@ -178,6 +184,16 @@ async fn session_of_another_token_cannot_be_joined() {
     let (_kept, welcome) = world.welcome(&world.token).await;
     let (_, greeting) = world.client(&other, Some((welcome.session, welcome.key))).await;
     assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::SessionUnknown, _)), "{greeting:?}");
+}
+
+#[tokio::test]
+async fn peer_that_does_not_greet_or_lingers_after_a_refusal_is_dropped() {
+    let world = World::new();
+    let (_dialer, silent) = world.connection().await;
+    let (turned_away, greeting) = world.client(&VolumeToken::generate(), None).await;
+    assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::TokenRejected, _)), "{greeting:?}");
+    let gone = async { tokio::join!(silent.closed(), turned_away.connection.closed()) };
+    tokio::time::timeout(Duration::from_secs(15), gone).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::*;
-use crate::client::Dialer;
+use crate::client::{Connection, Dialer};
 use crate::tls::{Fingerprint, Trust};
 
 struct World {
@@ -10,17 +10,24 @@ struct World {
     fingerprint: Fingerprint,
 }
 
-/// A server on loopback that answers every call with its request reversed.
-fn echo_server() -> World {
+/// A listener on loopback that the test serves.
+fn listener(connections_max: usize) -> (World, Listener) {
     let folder = tempfile::tempdir().unwrap();
     let identity = Identity::load_or_create(&folder.path().join("cert"), &folder.path().join("key")).unwrap();
     let socket = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
     let addr = socket.local_addr().unwrap();
-    let listener = Listener::new(socket, &identity).unwrap();
+    let listener = Listener::new(socket, &identity, connections_max).unwrap();
+    (World { _folder: folder, addr, fingerprint: identity.fingerprint() }, listener)
+}
+
+/// A server on loopback that answers every call with its request reversed.
+fn echo_server(connections_max: usize) -> World {
+    let (world, listener) = listener(connections_max);
     tokio::spawn(async move {
         while let Some(arrival) = listener.accept().await {
             tokio::spawn(async move {
                 let peer = arrival.establish().await?;
+                peer.admit();
                 peer.send_event(b"welcome").await?;
                 while let Ok(mut call) = peer.accept().await {
                     tokio::spawn(async move {
@@ -33,14 +40,22 @@ fn echo_server() -> World {
             });
         }
     });
-    World { _folder: folder, addr, fingerprint: identity.fingerprint() }
+    world
+}
+
+impl World {
+    async fn connection(&self) -> Result<(Dialer, Connection), TransportError> {
+        let dialer = Dialer::new(self.addr, &Trust::Pinned(self.fingerprint))?;
+        let connection = dialer.connect(self.addr).await?;
+        Ok((dialer, connection))
+    }
 }
 
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn calls_run_side_by_side_and_events_arrive() {
-    let world = echo_server();
+    let world = echo_server(100);
     let dialer = Dialer::new(world.addr, &Trust::Pinned(world.fingerprint)).unwrap();
     let connection = dialer.connect(world.addr).await.unwrap();
     assert_eq!(&connection.next_event().await.unwrap()[..], b"welcome");
@@ -52,7 +67,7 @@ async fn calls_run_side_by_side_and_events_arrive() {
 
 #[tokio::test]
 async fn oversized_request_fails_alone() {
-    let world = echo_server();
+    let world = echo_server(100);
     let dialer = Dialer::new(world.addr, &Trust::Pinned(world.fingerprint)).unwrap();
     let connection = dialer.connect(world.addr).await.unwrap();
     assert!(connection.call(&vec![0; MESSAGE_MAX + 1], SOON).await.is_err());
@@ -60,8 +75,45 @@ async fn oversized_request_fails_alone() {
 }
 
 #[tokio::test]
+async fn peer_sends_no_more_than_a_greeting_until_it_is_admitted() {
+    let (world, listener) = listener(100);
+    let greeted = async { listener.accept().await.unwrap().establish().await.unwrap() };
+    let (peer, connected) = tokio::join!(greeted, world.connection());
+    let (_dialer, connection) = connected.unwrap();
+    for _ in 0..3 {
+        let connection = connection.clone();
+        tokio::spawn(async move { connection.call(&[7; 1 << 20], SOON).await });
+    }
+    let mut calls = vec![peer.accept().await.unwrap()];
+    let another = tokio::time::timeout(Duration::from_millis(200), peer.accept()).await;
+    assert!(another.is_err(), "a second call before the peer is admitted");
+    let received = peer.connection.stats().udp_rx.bytes;
+    assert!(received < 64 << 10, "{received} bytes");
+    peer.admit();
+    for _ in 0..2 {
+        calls.push(tokio::time::timeout(SOON, peer.accept()).await.unwrap().unwrap());
+    }
+    for mut call in calls {
+        assert_eq!(call.request(MESSAGE_MAX).await.unwrap().len(), 1 << 20);
+    }
+}
+
+#[tokio::test]
+async fn full_listener_refuses_until_somebody_leaves() {
+    let world = echo_server(2);
+    let (one, _two) = (world.connection().await.unwrap(), world.connection().await.unwrap());
+    assert!(world.connection().await.is_err());
+    one.1.close("done");
+    let deadline = tokio::time::Instant::now() + SOON;
+    while world.connection().await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "the place of a closed connection is free again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
 async fn another_certificate_than_the_pinned_one_is_refused() {
-    let (world, other) = (echo_server(), echo_server());
+    let (world, other) = (echo_server(100), echo_server(100));
     let dialer = Dialer::new(world.addr, &Trust::Pinned(other.fingerprint)).unwrap();
     let error = dialer.connect(world.addr).await.unwrap_err().to_string();
     assert!(error.contains("pinned is"), "{error}");
@@ -69,7 +121,7 @@ async fn another_certificate_than_the_pinned_one_is_refused() {
 
 #[tokio::test]
 async fn first_use_tells_the_fingerprint() {
-    let world = echo_server();
+    let world = echo_server(100);
     let seen = Arc::new(OnceLock::new());
     let dialer = Dialer::new(world.addr, &Trust::FirstUse(Arc::clone(&seen))).unwrap();
     dialer.connect(world.addr).await.unwrap();
