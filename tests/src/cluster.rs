@@ -2,11 +2,12 @@
 
 use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Daemon, Mounted, Outcome, flexfs, require_fuse, wait_for};
+use crate::{Daemon, Mounted, Outcome, Standby, flexfs, require_fuse, wait_for};
 
 /// Token of the root account in every test installation.
 const ROOT_TOKEN: &str = "11111111-2222-4333-8444-555555555555";
@@ -156,18 +157,37 @@ impl Cluster {
         self.await_meta();
     }
 
+    /// A metadata server that is ready to take over when the running one is ended.
+    pub fn standby_meta(&self) -> Standby {
+        Standby::ready(&meta_command(self.home(), &self.meta_addr), &self.home().join("meta.log"))
+    }
+
+    /// Lets a standby serve in place of the ended metadata server. Starts no process.
+    pub fn take_over(&mut self, standby: Standby) {
+        self.meta = standby.go();
+        self.await_meta_port();
+    }
+
     /// Starts the admin server again after it was ended.
     pub fn restart_admin(&mut self) {
         self.admin = start_admin(self.folder.path(), &self.admin_addr);
     }
 
+    fn await_meta_port(&self) {
+        wait_for("the metadata server listens", 20, || UdpSocket::bind(&self.meta_addr).is_err());
+    }
+
     /// Waits until the metadata server told the admin server how it is recognised.
     fn await_meta(&self) {
-        wait_for("the metadata server listens", 20, || UdpSocket::bind(&self.meta_addr).is_err());
+        self.await_meta_port();
         wait_for("the metadata server registers with the admin server", 20, || {
             self.configure(&["show", "meta-store", &self.meta_store])["fingerprint"].is_string()
         });
     }
+}
+
+fn meta_command(home: &Path, addr: &str) -> Command {
+    flexfs(home, &["meta", "start", "--bindAddr", addr, "--dbFolder", text(&home.join("meta-db"))])
 }
 
 fn start_admin(home: &Path, addr: &str) -> Daemon {
@@ -179,9 +199,7 @@ fn start_admin(home: &Path, addr: &str) -> Daemon {
 }
 
 fn start_meta(home: &Path, addr: &str) -> Daemon {
-    let folder = home.join("meta-db");
-    let mut command = flexfs(home, &["meta", "start", "--bindAddr", addr, "--dbFolder", text(&folder)]);
-    Daemon::start(&mut command, &home.join("meta.log"))
+    Daemon::start(&mut meta_command(home, addr), &home.join("meta.log"))
 }
 
 fn free_tcp_addr() -> String {

@@ -12,7 +12,7 @@ pub use client::WireClient;
 pub use cluster::{Cluster, Volume};
 pub use conformance::suite;
 pub use mounted::Mounted;
-pub use process::{Daemon, Outcome, flexfs, wait_for};
+pub use process::{Daemon, Outcome, Standby, flexfs, wait_for};
 
 /// Fails unless mounts can be made here.
 pub fn require_fuse() {

@@ -136,6 +136,35 @@ impl Drop for Daemon {
     }
 }
 
+/// A program that waits for its start signal.
+///
+/// A process that holds written files of a mount open cannot start another while the metadata server is away: the
+/// kernel flushes them when exec closes their copies. So what is started then is made ready before.
+#[derive(Debug)]
+pub struct Standby(Daemon);
+
+impl Standby {
+    /// Makes `command` ready, with its output in `log`.
+    pub fn ready(command: &Command, log: &Path) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "read go && exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        Self(Daemon::start(shell.stdin(Stdio::piped()), log))
+    }
+
+    /// Lets it start.
+    pub fn go(mut self) -> Daemon {
+        let mut input = self.0.child.stdin.take().expect("its input is a pipe");
+        std::io::Write::write_all(&mut input, b"go\n").expect("it waits for this line");
+        self.0
+    }
+}
+
 /// Waits until `condition` holds; fails after `seconds` with `what`.
 #[track_caller]
 pub fn wait_for(what: &str, seconds: u64, mut condition: impl FnMut() -> bool) {

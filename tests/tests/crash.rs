@@ -12,6 +12,7 @@ fn killed_metadata_server_loses_nothing_acknowledged_and_the_mount_goes_on() {
     let mut cluster = Cluster::start();
     let volume = cluster.create_volume("crash", &[]);
     let mount = cluster.mount(&volume, &volume.token, &[]);
+    let standbys = [(); 3].map(|()| cluster.standby_meta());
     let stop = AtomicBool::new(false);
     let acknowledged = std::thread::scope(|scope| {
         let (root, stop) = (mount.point(), &stop);
@@ -40,11 +41,11 @@ fn killed_metadata_server_loses_nothing_acknowledged_and_the_mount_goes_on() {
                 })
             })
             .collect();
-        for _ in 0..3 {
+        for standby in standbys {
             std::thread::sleep(Duration::from_millis(700));
             cluster.meta.kill();
             std::thread::sleep(Duration::from_millis(100));
-            cluster.restart_meta();
+            cluster.take_over(standby);
         }
         std::thread::sleep(Duration::from_millis(500));
         stop.store(true, Ordering::Relaxed);
@@ -89,6 +90,7 @@ fn metadata_server_away_makes_operations_wait_not_fail() {
     let mut cluster = Cluster::start();
     let volume = cluster.create_volume("waits", &[]);
     let mount = cluster.mount(&volume, &volume.token, &[]);
+    let standby = cluster.standby_meta();
     let mut open = fs::File::create(mount.path("open")).unwrap();
     open.write_all(b"before").unwrap();
     assert_eq!(cluster.meta.terminate(), 0);
@@ -96,7 +98,7 @@ fn metadata_server_away_makes_operations_wait_not_fail() {
     let waiting = std::thread::spawn(move || fs::write(path, "patience"));
     std::thread::sleep(Duration::from_secs(1));
     assert!(!waiting.is_finished(), "nobody could have answered");
-    cluster.restart_meta();
+    cluster.take_over(standby);
     waiting.join().unwrap().unwrap();
     open.write_all(b" after").unwrap();
     open.sync_all().unwrap();
