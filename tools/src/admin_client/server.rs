@@ -1,23 +1,33 @@
 //! What a metadata server says and asks, with a metadata token.
 
+use std::time::Duration;
+
 use auth::{AuthorityError, ServerToken, TokenAuthority, VolumeToken};
 use proto::Redacted;
 use proto::rest::{MetaRegistration, TokenGrant, ValidateRequest, VolumeUse};
+use tokio::runtime::Handle;
 
 use super::{AdminClient, ClientError};
 
 /// The admin server as one metadata server sees it.
+///
+/// A kept connection is served by the runtime that made it. Serving threads, each with a runtime of its own, therefore
+/// leave their questions to the runtime that this client was made in, which must go on until they have all ended.
 #[derive(Clone, Debug)]
 pub struct ServerClient {
     admin: AdminClient,
     token: ServerToken,
+    home: Handle,
 }
 
 impl ServerClient {
     /// Speaks to `admin` as the metadata server of `token`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     #[must_use]
     pub fn new(admin: AdminClient, token: ServerToken) -> Self {
-        Self { admin, token }
+        Self { admin, token, home: Handle::current() }
     }
 
     /// Tells mounts, through the admin server, how this server is recognised.
@@ -46,12 +56,19 @@ impl ServerClient {
     }
 }
 
+/// Longer than any exchange takes: only where the runtime of the questions stands still is it reached.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
 impl TokenAuthority for ServerClient {
     async fn validate(&self, token: &VolumeToken) -> Result<TokenGrant, AuthorityError> {
-        self.ask(token).await.map_err(|error| match error {
-            ClientError::NotFound { .. } => AuthorityError::Rejected,
+        let (asking, token) = (self.clone(), token.clone());
+        let answer = self.home.spawn(async move { asking.ask(&token).await });
+        match tokio::time::timeout(ANSWER_MAX, answer).await {
+            Ok(Ok(Ok(grant))) => Ok(grant),
+            Ok(Ok(Err(ClientError::NotFound { .. }))) => Err(AuthorityError::Rejected),
             // A refusal of the metadata token says nothing about the volume token.
-            other => AuthorityError::Unavailable(other.to_string()),
-        })
+            Ok(Ok(Err(error))) => Err(AuthorityError::Unavailable(error.to_string())),
+            Ok(Err(_)) | Err(_) => Err(AuthorityError::Unavailable("this server is stopping".to_owned())),
+        }
     }
 }

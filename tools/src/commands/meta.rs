@@ -167,7 +167,7 @@ fn start(arguments: &Start) -> Result<()> {
             failed = service.attend() => Err(failed),
         };
         runtime::tell_systemd(sd_notify::NotifyState::Stopping);
-        service.stop()?;
+        service.stop().await?;
         outcome
     })
 }

@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }
             Err(error) => Err(error),
         };
-        servers.stop()?;
+        servers.stop().await?;
         outcome
     })
 }

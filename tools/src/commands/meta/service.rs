@@ -9,6 +9,7 @@ use proto::rest::MetaRegistration;
 use transport::tls::Fingerprint;
 
 use crate::admin_client::{ClientError, ServerClient};
+use crate::runtime;
 
 /// Time between two reports of what the volumes hold.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
@@ -64,9 +65,11 @@ impl MetaService {
         }
     }
 
-    /// Says goodbye to the mounts and puts everything on disk.
-    pub(in crate::commands) fn stop(self) -> Result<()> {
-        self.server.stop().context("stopping the metadata server")
+    /// Says goodbye to the mounts and puts everything on disk. Meanwhile this runtime carries the last questions of the
+    /// serving threads.
+    pub(in crate::commands) async fn stop(self) -> Result<()> {
+        let server = self.server;
+        runtime::on_thread("stop", move || server.stop()).await?.context("stopping the metadata server")
     }
 }
 

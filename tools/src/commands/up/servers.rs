@@ -74,8 +74,8 @@ impl Servers {
     }
 
     /// Stops the metadata server, then the admin server that it asks.
-    pub(super) fn stop(self) -> Result<()> {
-        let meta = self.meta.stop();
+    pub(super) async fn stop(self) -> Result<()> {
+        let meta = self.meta.stop().await;
         let admin = self.admin.stop();
         meta.and(admin)
     }

@@ -53,11 +53,6 @@ async fn greet(service: &MetaService, token: &str) -> (Dialer, Connection, Greet
     (dialer, connection, greeting)
 }
 
-/// Stops the server, which asks the admin server on this runtime while it ends.
-async fn stop(service: MetaService) {
-    crate::runtime::on_thread("stop", || service.stop()).await.unwrap().unwrap();
-}
-
 #[tokio::test]
 async fn deleted_token_ends_its_session_within_seconds_and_opens_no_other() {
     let mut admin = TestAdmin::start().await;
@@ -71,7 +66,7 @@ async fn deleted_token_ends_its_session_within_seconds_and_opens_no_other() {
     assert!(matches!(codec::decode(&event).unwrap(), Event::SessionEnded(_)));
     let (_dialer, _connection, greeting) = greet(&service, token).await;
     assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::TokenRejected, _)), "{greeting:?}");
-    stop(service).await;
+    service.stop().await.unwrap();
     admin.stop().await;
 }
 
@@ -89,5 +84,5 @@ async fn known_token_opens_sessions_while_the_admin_server_is_away() {
     let stranger = auth::VolumeToken::generate();
     let (_dialer, _connection, greeting) = greet(&service, stranger.expose()).await;
     assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::Unavailable, _)), "{greeting:?}");
-    stop(service).await;
+    service.stop().await.unwrap();
 }
