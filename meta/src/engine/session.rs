@@ -39,6 +39,8 @@ pub struct SessionRecord {
     pub token_id: Uuid,
     /// The directory its token opens.
     pub root: InodeId,
+    /// The path that named this directory when the session was opened; it may have been moved since.
+    pub mount_path: String,
     /// Whether mutations are refused.
     pub read_only: bool,
     /// When it was opened.
@@ -46,11 +48,11 @@ pub struct SessionRecord {
 }
 
 impl SessionRecord {
-    /// The record of a new session.
+    /// The record of a new session, with `/` for the mount path.
     #[must_use]
     pub fn new(context: &SessionContext, key: &SessionKey, token_id: Uuid, now: Timespec) -> Self {
         let SessionContext { id, root, read_only } = *context;
-        Self { id, key_hash: hash(key), token_id, root, read_only, opened: now }
+        Self { id, key_hash: hash(key), token_id, root, mount_path: "/".to_owned(), read_only, opened: now }
     }
 
     /// Whether `key` is the session's, in constant time.
