@@ -10,6 +10,7 @@ use auth::{MountFlags, VolumeToken};
 use fsd::{Controller, Ended, Mount, MountSettings};
 use proto::rest::MountTarget;
 use sd_notify::NotifyState;
+use tokio::sync::oneshot;
 
 use super::daemon;
 use super::mount_point::{self, MountPoint};
@@ -56,9 +57,11 @@ pub(in crate::commands) fn settings_for(
 
 /// Mounts and stays until the mount is gone: unmounted by a signal, from outside, or after its server cut it.
 pub(super) fn serve(settings: MountSettings, mount_point: MountPoint, readiness: Readiness) -> Result<()> {
+    // Before anything is mounted: a signal in between would leave a mount without its daemon.
+    let signals = catch_signals()?;
     let mount = Mount::start(settings)?;
     let controller = mount.controller();
-    unmount_at_signals(controller.clone())?;
+    signals.send(controller.clone()).ok().context("the thread for signals is gone")?;
     let told = match readiness {
         Readiness::Parent => daemon::report_mounted(),
         Readiness::Systemd => {
@@ -102,9 +105,11 @@ pub(in crate::commands) fn outcome(ended: Ended) -> Result<()> {
     }
 }
 
-/// The first SIGINT, SIGTERM or SIGQUIT unmounts cleanly; a second one does not wait for the servers.
-fn unmount_at_signals(controller: Controller) -> Result<()> {
+/// From here on the first SIGINT, SIGTERM or SIGQUIT unmounts cleanly, once the mount is there to be unmounted; a second
+/// one does not wait for the servers, nor for a mount that is still starting.
+fn catch_signals() -> Result<oneshot::Sender<Controller>> {
     let (caught, is_caught) = mpsc::channel();
+    let (started, mount) = oneshot::channel();
     let wait = move || {
         let runtime = runtime::build()?;
         runtime.block_on(async {
@@ -113,11 +118,17 @@ fn unmount_at_signals(controller: Controller) -> Result<()> {
             let _ = caught.send(());
             let signal = signals.next().await;
             tracing::info!(signal, "unmounting");
+            let controller = tokio::select! {
+                // A start that failed ends the process by itself.
+                controller = mount => controller.context("nothing was mounted")?,
+                _ = signals.next() => std::process::exit(1),
+            };
             end(controller, &mut signals).await.map(drop)
         })
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(wait).context("starting a thread")?;
-    is_caught.recv().context("catching signals")
+    is_caught.recv().context("catching signals")?;
+    Ok(started)
 }
 
 /// Unmounts cleanly, and without waiting at the next signal. Does not return: what to wait for is the mount's end.
