@@ -6,7 +6,10 @@ use std::time::Instant;
 
 use auth::{AuthError, MountFlags, TokenAuthority, VolumeToken};
 use proto::rest::TokenGrant;
-use proto::{Hello, SessionId, SessionKey, SessionRefusal, Timespec, VERSION_MAX, VERSION_MIN, Welcome, codec};
+use proto::{
+    Attr, Caller, Errno, Hello, Refused, Reply, Request, RequestFrame, SessionId, SessionKey, SessionRefusal, Timespec,
+    VERSION_MAX, VERSION_MIN, Welcome, codec,
+};
 use uuid::Uuid;
 
 use super::Server;
@@ -14,11 +17,36 @@ use super::hosted::HostedVolume;
 use super::sessions::Session;
 use crate::engine::{SessionContext, SessionRecord};
 
+/// Bytes of a peer's words about itself that are kept.
+const WORDS_MAX: usize = 255;
+
 /// An open session and what the mount is told of it.
 pub(super) struct Admitted {
     pub(super) welcome: Welcome,
     pub(super) session: Arc<Session>,
     pub(super) volume: Arc<HostedVolume>,
+}
+
+/// A peer whose token is good.
+struct Guest {
+    token: VolumeToken,
+    grant: Arc<TokenGrant>,
+    flags: MountFlags,
+    client: String,
+    place: String,
+    from: SocketAddr,
+}
+
+impl Guest {
+    fn session(&self, context: SessionContext) -> Session {
+        Session::new(context, self.token.clone(), Arc::clone(&self.grant), self.place.clone(), Instant::now())
+    }
+
+    fn log(&self, session: SessionId, what: &str) {
+        let Self { grant, client, place, from, .. } = self;
+        let volume = &grant.volume.name;
+        tracing::info!(%session, token = %grant.token_id, ?place, %from, volume, ?client, "session {what}");
+    }
 }
 
 type Refusal = (SessionRefusal, String);
@@ -29,39 +57,34 @@ pub(super) async fn greet<A: TokenAuthority>(
     hello: &[u8],
     from: SocketAddr,
 ) -> Result<Admitted, Refusal> {
-    let hello: Hello = codec::decode(hello).map_err(|error| (SessionRefusal::Malformed, error.to_string()))?;
+    let mut hello: Hello = codec::decode(hello).map_err(|error| (SessionRefusal::Malformed, error.to_string()))?;
+    for words in [&mut hello.client, &mut hello.place] {
+        words.truncate(words.floor_char_boundary(WORDS_MAX));
+    }
     let version = common_version(&hello)?;
     let requested = MountFlags::from_bits(hello.flags)
         .map_err(|error| (SessionRefusal::Malformed, format!("mount flags: {error}")))?;
     let (token, grant) = authenticate(server, &hello, from).await?;
     let granted = MountFlags::parse(&grant.flags)
         .map_err(|error| (SessionRefusal::Unavailable, format!("flags of volume {}: {error}", grant.volume.name)))?;
-    let flags = granted.union(requested);
     let volume = server.volumes.volume(&grant.volume).await.map_err(|error| {
         tracing::error!(volume = %grant.volume.name, %error, "volume cannot be opened");
         (SessionRefusal::Unavailable, format!("volume {} cannot be opened: see the server's log", grant.volume.name))
     })?;
-    let root = volume.engine.resolve(&grant.mount_path).map_err(|_| {
-        let path = &grant.mount_path;
-        (SessionRefusal::MountPathMissing, format!("mount path {path} is no directory of volume {}", grant.volume.name))
-    })?;
-    let (session, key, resumed) = match hello.resume {
-        Some((id, key)) => (rejoin(&volume, id, key, &token, &grant, flags, &hello.place)?, key, true),
-        None => {
-            let (session, key) = open(&volume, &token, &grant, root.ino, flags, &hello.place)?;
-            tracing::info!(session = %session.id(), token = %grant.token_id, place = %hello.place, %from,
-                volume = %grant.volume.name, client = %hello.client, "session opened");
-            (session, key, false)
-        }
+    let Hello { client, place, .. } = hello;
+    let guest = Guest { token, grant, flags: granted.union(requested), client, place, from };
+    let (session, key) = match hello.resume {
+        Some((id, key)) => (rejoin(&volume, &guest, id, key)?, key),
+        None => open(&volume, &guest)?,
     };
     let welcome = Welcome {
         version,
         session: session.id(),
         key,
-        resumed,
-        volume: grant.volume.clone(),
-        flags: flags.bits(),
-        root,
+        resumed: hello.resume.is_some(),
+        volume: guest.grant.volume.clone(),
+        flags: guest.flags.bits(),
+        root: root(&volume, &session)?,
     };
     Ok(Admitted { welcome, session, volume })
 }
@@ -85,7 +108,7 @@ async fn authenticate<A: TokenAuthority>(
     from: SocketAddr,
 ) -> Result<(VolumeToken, Arc<TokenGrant>), Refusal> {
     let rejected = || {
-        tracing::warn!(%from, place = %hello.place, "volume token rejected");
+        tracing::warn!(%from, place = ?hello.place, "volume token rejected");
         (SessionRefusal::TokenRejected, "the volume token is wrong or was deleted".to_owned())
     };
     let token = VolumeToken::parse(&hello.token.0).map_err(|_| rejected())?;
@@ -99,51 +122,69 @@ async fn authenticate<A: TokenAuthority>(
     }
 }
 
-fn open(
-    volume: &Arc<HostedVolume>,
-    token: &VolumeToken,
-    grant: &TokenGrant,
-    root: proto::InodeId,
-    flags: MountFlags,
-    place: &str,
-) -> Result<(Arc<Session>, SessionKey), Refusal> {
+fn open(volume: &Arc<HostedVolume>, guest: &Guest) -> Result<(Arc<Session>, SessionKey), Refusal> {
+    let Guest { grant, flags, .. } = guest;
+    let root = volume.engine.resolve(&grant.mount_path).map_err(|_| {
+        let path = &grant.mount_path;
+        (SessionRefusal::MountPathMissing, format!("mount path {path} is no directory of volume {}", grant.volume.name))
+    })?;
     let key = SessionKey(*Uuid::new_v4().as_bytes());
-    let context = SessionContext { id: SessionId(Uuid::new_v4()), root, read_only: flags.ro };
-    let now = Timespec::from_system_time(std::time::SystemTime::now());
-    let record = SessionRecord::new(&context, &key, grant.token_id, now);
-    let session = Arc::new(Session::new(context, token.clone(), grant.token_id, place.to_owned(), Instant::now()));
-    if !volume.admit(&session) {
-        return Err((SessionRefusal::TooManySessions, "the metadata server has all the sessions it takes".to_owned()));
-    }
+    let context = SessionContext { id: SessionId(Uuid::new_v4()), root: root.ino, read_only: flags.ro };
+    let mount_path = grant.mount_path.clone();
+    let record = SessionRecord { mount_path, ..SessionRecord::new(&context, &key, grant.token_id, now()) };
+    let session = Arc::new(guest.session(context));
+    volume.admit(&session).map_err(|reason| (SessionRefusal::TooManySessions, reason))?;
     volume.engine.open_session(record).map_err(|error| {
         volume.dismiss(session.id());
         tracing::error!(%error, "session cannot be recorded");
         (SessionRefusal::Unavailable, "the session cannot be recorded: see the server's log".to_owned())
     })?;
+    guest.log(session.id(), "opened");
     Ok((session, key))
 }
 
 /// Joins a session of this process, or takes one up again that an earlier process recorded.
-fn rejoin(
-    volume: &Arc<HostedVolume>,
-    id: SessionId,
-    key: SessionKey,
-    token: &VolumeToken,
-    grant: &TokenGrant,
-    flags: MountFlags,
-    place: &str,
-) -> Result<Arc<Session>, Refusal> {
+fn rejoin(volume: &Arc<HostedVolume>, guest: &Guest, id: SessionId, key: SessionKey) -> Result<Arc<Session>, Refusal> {
+    let Guest { grant, flags, .. } = guest;
     let unknown = || (SessionRefusal::SessionUnknown, "the session is over".to_owned());
     let record = volume.engine.find_session(id).ok_or_else(unknown)?;
-    if !record.accepts(&key) || record.token_id != grant.token_id {
+    if !record.accepts(&key) || record.token_id != grant.token_id || record.mount_path != grant.mount_path {
         return Err(unknown());
     }
     if let Some(session) = volume.session(id) {
-        return if session.is_live() { Ok(session) } else { Err(unknown()) };
+        return match session.is_live() && session.contradiction(grant).is_none() {
+            true => Ok(session),
+            false => Err(unknown()),
+        };
     }
     // Restrictions that came in the meantime hold; those the session was opened with stay.
     let context = SessionContext { id, root: record.root, read_only: record.read_only || flags.ro };
-    let session = Arc::new(Session::new(context, token.clone(), grant.token_id, place.to_owned(), Instant::now()));
-    tracing::info!(session = %id, token = %grant.token_id, place, "session resumed");
-    Ok(volume.readmit(session))
+    let session = volume.readmit(Arc::new(guest.session(context)));
+    // Until it was in the table, housekeeping took it for one whose mount is gone.
+    if volume.engine.find_session(id).is_none() {
+        volume.dismiss(id);
+        return Err(unknown());
+    }
+    guest.log(id, "resumed");
+    Ok(session)
+}
+
+/// The directory the session was opened with, wherever it was moved since.
+fn root(volume: &HostedVolume, session: &Session) -> Result<Attr, Refusal> {
+    let request = Request::GetAttr { ino: session.context.root };
+    let frame = RequestFrame { operation: None, caller: Caller::ROOT, request };
+    match volume.engine.execute(&session.context, &frame, now()).reply.result {
+        Ok(Reply::Entry(root)) => Ok(root),
+        Err(Refused::Error(Errno::ESTALE)) => {
+            Err((SessionRefusal::MountPathMissing, "the directory that the mount shows was removed".to_owned()))
+        }
+        other => {
+            tracing::error!(session = %session.id(), ?other, "root of a session cannot be read");
+            Err((SessionRefusal::Unavailable, "the mount's root cannot be read: see the server's log".to_owned()))
+        }
+    }
+}
+
+fn now() -> Timespec {
+    Timespec::from_system_time(std::time::SystemTime::now())
 }

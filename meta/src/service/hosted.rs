@@ -16,8 +16,10 @@ use crate::engine::{Volume, VolumeLimits};
 use crate::error::MetaError;
 use crate::store::{FjallDatabase, FjallKv};
 
-/// Sessions that one volume takes: bounds what a leaked token can pile up.
+/// Sessions that one volume takes.
 const SESSIONS_MAX: usize = 16_384;
+/// Sessions that one token opens: a leaked one must leave room for the others.
+const TOKEN_SESSIONS_MAX: usize = 1024;
 
 /// One volume in service.
 pub(crate) struct HostedVolume {
@@ -44,13 +46,16 @@ impl HostedVolume {
         self.committer.flushed(engine).await
     }
 
-    /// Adds a new session; `false` where the volume has all it takes.
-    pub(crate) fn admit(&self, session: &Arc<Session>) -> bool {
+    /// Adds a new session, or says which bound is reached.
+    pub(crate) fn admit(&self, session: &Arc<Session>) -> Result<(), String> {
         if self.sessions.len() >= SESSIONS_MAX {
-            return false;
+            return Err(format!("the volume has all the sessions it may have ({SESSIONS_MAX})"));
+        }
+        if self.sessions.iter().filter(|other| other.token_id == session.token_id).count() >= TOKEN_SESSIONS_MAX {
+            return Err(format!("the volume token has all the sessions it may have ({TOKEN_SESSIONS_MAX})"));
         }
         self.sessions.insert(session.id(), Arc::clone(session));
-        true
+        Ok(())
     }
 
     /// Adds a resumed session, or returns the one that another connection of the mount resumed first.
@@ -155,7 +160,7 @@ impl HostedVolumes {
     }
 }
 
-fn limits(settings: &VolumeSettings) -> VolumeLimits {
+pub(super) fn limits(settings: &VolumeSettings) -> VolumeLimits {
     VolumeLimits {
         block_size: settings.block_size,
         blocks_max: settings.blocks_max,

@@ -1,48 +1,75 @@
 //! What nobody asks for: watching tokens, ending sessions whose mount is gone, reclaiming space.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth::{AuthError, TokenAuthority};
+use futures_util::{StreamExt, stream};
 use proto::{SessionId, Timespec};
 use tokio::sync::watch;
 
 use super::Server;
-use super::hosted::HostedVolume;
+use super::hosted::{HostedVolume, limits};
 use super::sessions::Session;
 
-/// A round of everything.
+/// A round over the volumes.
 const ROUND: Duration = Duration::from_secs(1);
+/// A round over the tokens: with the time that an answer holds, how soon a change reaches a mount.
+const WATCH_ROUND: Duration = Duration::from_millis(250);
+/// Tokens asked about at once. One that the admin server leaves unanswered costs a whole deadline.
+const WATCHED_AT_ONCE: usize = 32;
 /// Records that one sweep touches at the most, so that a huge unlink never delays requests for long.
 const SWEEP_RECORDS_MAX: usize = 512;
 /// Objects deleted in a round.
 const DELETE_MAX: usize = 1000;
 
-/// Runs rounds until told to stop.
+/// Goes on until told to stop.
 pub(super) async fn run<A: TokenAuthority>(server: Arc<Server<A>>, mut stop: watch::Receiver<bool>) {
-    let started = Instant::now();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(ROUND) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
-        }
-        for (_, volume) in server.volumes.opened() {
-            watch_tokens(&server, &volume).await;
-            end_absent(&server, &volume, started).await;
-            reclaim(&volume).await;
-        }
+    tokio::select! {
+        () = watch_tokens(&server) => {}
+        () = keep_volumes(&server) => {}
+        _ = stop.wait_for(|stop| *stop) => {}
     }
 }
 
-/// Ends the sessions whose token opens nothing any more. The authenticator's cache decides how often the admin server
-/// is asked; while that is away, sessions go on.
-async fn watch_tokens<A: TokenAuthority>(server: &Server<A>, volume: &HostedVolume) {
-    for session in volume.sessions() {
-        if session.is_live()
-            && let Err(AuthError::Rejected) = server.authenticator.authenticate(&session.token, Instant::now()).await
-        {
-            finish(volume, &session, "the volume token was deleted").await;
+/// Apart from all else, because an admin server that is away makes it wait. The authenticator's cache decides how often
+/// that one is asked; while it is away, sessions go on.
+async fn watch_tokens<A: TokenAuthority>(server: &Server<A>) {
+    loop {
+        tokio::time::sleep(WATCH_ROUND).await;
+        let opened = server.volumes.opened().into_iter();
+        let watched =
+            opened.flat_map(|(_, volume)| volume.sessions().into_iter().map(move |s| (Arc::clone(&volume), s)));
+        let watch = async |(volume, session): (Arc<HostedVolume>, Arc<Session>)| watch(server, &volume, &session).await;
+        stream::iter(watched).for_each_concurrent(WATCHED_AT_ONCE, watch).await;
+    }
+}
+
+/// Ends a session whose token opens nothing any more, or something else, or less.
+async fn watch<A: TokenAuthority>(server: &Server<A>, volume: &HostedVolume, session: &Session) {
+    if !session.is_live() {
+        return;
+    }
+    match server.authenticator.authenticate(&session.token, Instant::now()).await {
+        Ok(grant) => {
+            if let Some(reason) = session.contradiction(&grant) {
+                finish(volume, session, reason).await;
+            } else if session.note_grant(&grant) {
+                volume.engine.set_limits(limits(&grant.volume));
+            }
+        }
+        Err(AuthError::Rejected) => finish(volume, session, "the volume token was deleted").await,
+        Err(AuthError::Unavailable(_)) => {}
+    }
+}
+
+async fn keep_volumes<A>(server: &Server<A>) {
+    let started = Instant::now();
+    loop {
+        tokio::time::sleep(ROUND).await;
+        for (_, volume) in server.volumes.opened() {
+            end_absent(server, &volume, started).await;
+            reclaim(&volume).await;
         }
     }
 }
@@ -52,25 +79,27 @@ async fn watch_tokens<A: TokenAuthority>(server: &Server<A>, volume: &HostedVolu
 async fn end_absent<A>(server: &Server<A>, volume: &HostedVolume, started: Instant) {
     let now = Instant::now();
     let is_overdue = |since: Instant| now.duration_since(since) > server.session_grace;
-    let here = volume.sessions();
-    for session in &here {
+    for session in volume.sessions() {
         if session.absent_since().is_some_and(is_overdue) {
-            finish(volume, session, "the mount was away for too long").await;
+            finish(volume, &session, "the mount was away for too long").await;
         }
     }
     if is_overdue(started) {
-        let here: HashSet<SessionId> = here.iter().map(|session| session.id()).collect();
-        for record in volume.engine.sessions().into_iter().filter(|record| !here.contains(&record.id)) {
-            close(volume, record.id);
+        // A session is in our table before it is recorded.
+        for record in volume.engine.sessions() {
+            if volume.session(record.id).is_none() {
+                close(volume, record.id);
+            }
         }
     }
 }
 
 async fn finish(volume: &HostedVolume, session: &Session, reason: &str) {
-    tracing::info!(session = %session.id(), token = %session.token_id, place = %session.place, reason, "session ended");
+    tracing::info!(session = %session.id(), token = %session.token_id, place = ?session.place, reason, "session ended");
     session.end(reason).await;
-    volume.dismiss(session.id());
+    // In this order: who does not find it here any more must not find it recorded either.
     close(volume, session.id());
+    volume.dismiss(session.id());
 }
 
 fn close(volume: &HostedVolume, id: SessionId) {

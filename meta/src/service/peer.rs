@@ -1,7 +1,7 @@
 //! One connection: the greeting, then calls until it is gone.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use auth::TokenAuthority;
 use bytes::Bytes;
@@ -63,8 +63,9 @@ async fn converse<A: TokenAuthority>(
         Ok(admitted) => admitted,
         Err((refusal, reason)) => return turn_away(&peer, call, refusal, reason).await,
     };
-    let Some(number) = session.join(peer.clone()) else {
-        return turn_away(&peer, call, SessionRefusal::SessionUnknown, "the session is over".to_owned()).await;
+    let _attendance = match session.join(peer.clone()) {
+        Ok(attendance) => attendance,
+        Err((refusal, reason)) => return turn_away(&peer, call, refusal, reason).await,
     };
     drop(turn);
     peer.admit();
@@ -72,7 +73,6 @@ async fn converse<A: TokenAuthority>(
     while let Ok(call) = peer.accept().await {
         spawn_local(answer(Arc::clone(&volume), Arc::clone(&session), server.sync, call));
     }
-    session.leave(number, Instant::now());
     Ok(())
 }
 

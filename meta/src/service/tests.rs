@@ -5,26 +5,34 @@ use std::sync::Mutex;
 use auth::{AuthorityError, VolumeToken};
 use proto::rest::TokenGrant;
 use proto::{
-    Access, BlockStoreSettings, Caller, Compression, Errno, Greeting, Hello, InodeId, Name, OperationId, Redacted,
-    Refused, Reply, ReplyFrame, Request, RequestFrame, SessionId, SessionKey, SessionRefusal, VERSION_MAX, VERSION_MIN,
-    VolumeId, VolumeSettings, codec,
+    Access, BlockStoreSettings, Caller, Compression, Errno, Greeting, Hello, InodeId, Name, NewNode, OperationId,
+    Redacted, Refused, RenameMode, Reply, ReplyFrame, Request, RequestFrame, SessionId, SessionKey, SessionRefusal,
+    VERSION_MAX, VERSION_MIN, VolumeId, VolumeSettings, codec,
 };
 use tempfile::TempDir;
 use transport::client::{Connection, Dialer};
 use transport::tls::Trust;
 use uuid::Uuid;
 
+use super::sessions::Session;
 use super::*;
+use crate::engine::SessionContext;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// Grants by token; shared with the test, which revokes.
+/// Grants by token; shared with the test, which changes them.
 #[derive(Clone, Default)]
-struct Register(Arc<Mutex<Vec<(VolumeToken, TokenGrant)>>>);
+struct Register {
+    grants: Arc<Mutex<Vec<(VolumeToken, TokenGrant)>>>,
+    /// How long an answer takes.
+    slowness: Arc<Mutex<Duration>>,
+}
 
 impl TokenAuthority for Register {
     async fn validate(&self, token: &VolumeToken) -> Result<TokenGrant, AuthorityError> {
-        let grants = self.0.lock().unwrap();
+        let slowness = *self.slowness.lock().unwrap();
+        tokio::time::sleep(slowness).await;
+        let grants = self.grants.lock().unwrap();
         let found = grants.iter().find(|(known, _)| known == token);
         found.map(|(_, grant)| grant.clone()).ok_or(AuthorityError::Rejected)
     }
@@ -34,13 +42,19 @@ struct World {
     folder: TempDir,
     register: Register,
     token: VolumeToken,
+    session_grace: Duration,
     server: Option<MetaServer>,
 }
 
 impl World {
     fn new() -> Self {
+        Self::with_grace(Duration::from_secs(60))
+    }
+
+    fn with_grace(session_grace: Duration) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut world = Self { folder, register: Register::default(), token: VolumeToken::generate(), server: None };
+        let (register, token) = (Register::default(), VolumeToken::generate());
+        let mut world = Self { folder, register, token, session_grace, server: None };
         let token = world.token.clone();
         world.grant(&token, "/", "");
         world.start();
@@ -66,7 +80,23 @@ impl World {
         };
         let grant =
             TokenGrant { token_id: Uuid::new_v4(), volume, mount_path: mount_path.to_owned(), flags: flags.to_owned() };
-        self.register.0.lock().unwrap().push((token.clone(), grant));
+        self.register.grants.lock().unwrap().push((token.clone(), grant));
+    }
+
+    /// Changes what the world's token opens.
+    fn change(&self, change: impl FnOnce(&mut TokenGrant)) {
+        change(&mut self.register.grants.lock().unwrap()[0].1);
+    }
+
+    /// Waits until the server counts so many sessions.
+    async fn sessions_become(&self, count: u32) {
+        let sessions = || self.server.as_ref().unwrap().volume_use().first().map(|usage| usage.sessions);
+        let reached = async {
+            while sessions() != Some(count) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(SOON, reached).await.expect("the sessions reach that number");
     }
 
     fn start(&mut self) {
@@ -84,7 +114,7 @@ impl World {
                 grace: Duration::from_secs(60),
                 entries_max: 100,
             },
-            session_grace: Duration::from_secs(60),
+            session_grace: self.session_grace,
         };
         self.server = Some(MetaServer::start(settings, self.register.clone()).unwrap());
     }
@@ -106,16 +136,7 @@ impl World {
 
     async fn client(&self, token: &VolumeToken, resume: Option<(SessionId, SessionKey)>) -> (Client, Greeting) {
         let (dialer, connection) = self.connection().await;
-        let hello = Hello {
-            version_min: VERSION_MIN,
-            version_max: VERSION_MAX,
-            token: Redacted(token.expose().to_owned()),
-            flags: 0,
-            client: "test".to_owned(),
-            place: "test".to_owned(),
-            resume,
-        };
-        let greeting = codec::decode(&connection.call(&codec::encode(&hello), SOON).await.unwrap()).unwrap();
+        let greeting = codec::decode(&connection.call(&hello(token, resume), SOON).await.unwrap()).unwrap();
         (Client { connection, _dialer: dialer }, greeting)
     }
 
@@ -125,6 +146,18 @@ impl World {
             (_, other) => panic!("{other:?}"),
         }
     }
+}
+
+fn hello(token: &VolumeToken, resume: Option<(SessionId, SessionKey)>) -> Vec<u8> {
+    codec::encode(&Hello {
+        version_min: VERSION_MIN,
+        version_max: VERSION_MAX,
+        token: Redacted(token.expose().to_owned()),
+        flags: 0,
+        client: "test".to_owned(),
+        place: "test".to_owned(),
+        resume,
+    })
 }
 
 struct Client {
@@ -140,12 +173,25 @@ impl Client {
         codec::decode::<ReplyFrame>(&reply).unwrap().result
     }
 
+    /// The reason of the event that ends the session.
+    async fn ended(&self) -> String {
+        let event = tokio::time::timeout(SOON, self.connection.next_event()).await.unwrap().unwrap();
+        let proto::Event::SessionEnded(reason) = codec::decode(&event).unwrap();
+        reason
+    }
+
     async fn create(&self, operation: u64, name: &str) -> Result<Reply, Refused> {
         let access = Access { read: true, write: true, execute: false };
         let name = Name::new(name.as_bytes()).unwrap();
         let request =
             Request::Create { parent: InodeId::ROOT, name, perm: 0o644, access, exclusive: true, truncate: false };
         self.ask(Some(operation), request).await
+    }
+
+    async fn make_dir(&self, operation: u64, name: &str) -> Result<Reply, Refused> {
+        let name = Name::new(name.as_bytes()).unwrap();
+        let node = NewNode::Directory { perm: 0o755 };
+        self.ask(Some(operation), Request::Make { parent: InodeId::ROOT, name, node }).await
     }
 }
 
@@ -213,10 +259,120 @@ async fn revoked_token_ends_its_session_with_an_event() {
     let world = World::new();
     let (client, _) = world.welcome(&world.token).await;
     client.create(1, "file").await.unwrap();
-    world.register.0.lock().unwrap().clear();
-    let event = tokio::time::timeout(SOON, client.connection.next_event()).await.unwrap().unwrap();
-    assert!(matches!(codec::decode(&event).unwrap(), proto::Event::SessionEnded(_)));
+    world.register.grants.lock().unwrap().clear();
+    assert!(client.ended().await.contains("deleted"));
     assert_eq!(client.create(2, "other").await, Err(Refused::SessionEnded));
+}
+
+#[tokio::test]
+async fn every_connection_of_an_ended_session_hears_of_it_and_is_closed() {
+    let world = World::new();
+    let (one, welcome) = world.welcome(&world.token).await;
+    let (two, _) = world.client(&world.token, Some((welcome.session, welcome.key))).await;
+    world.register.grants.lock().unwrap().clear();
+    for client in [&one, &two] {
+        client.ended().await;
+    }
+    let closed = async { tokio::join!(one.connection.closed(), two.connection.closed()) };
+    tokio::time::timeout(SOON, closed).await.expect("the server hangs up on a mount that does not");
+}
+
+#[tokio::test]
+async fn token_that_became_read_only_ends_its_writing_session() {
+    let world = World::new();
+    let (client, welcome) = world.welcome(&world.token).await;
+    world.change(|grant| grant.flags = "ro".to_owned());
+    assert!(client.ended().await.contains("read-only"));
+    let (_, joined) = world.client(&world.token, Some((welcome.session, welcome.key))).await;
+    assert!(matches!(joined, Greeting::Sorry(SessionRefusal::SessionUnknown, _)), "{joined:?}");
+    let (reader, _) = world.welcome(&world.token).await;
+    assert_eq!(reader.create(1, "file").await, Err(Refused::Error(Errno::EROFS)));
+}
+
+#[tokio::test]
+async fn token_that_opens_another_directory_ends_its_session_also_across_a_restart() {
+    let mut world = World::new();
+    let (client, _) = world.welcome(&world.token).await;
+    client.make_dir(1, "other").await.unwrap();
+    world.change(|grant| grant.mount_path = "/other".to_owned());
+    assert!(client.ended().await.contains("another directory"));
+    let (_client, welcome) = world.welcome(&world.token).await;
+    world.change(|grant| grant.mount_path = "/".to_owned());
+    world.restart().await;
+    let (_, greeting) = world.client(&world.token, Some((welcome.session, welcome.key))).await;
+    assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::SessionUnknown, _)), "{greeting:?}");
+}
+
+#[tokio::test]
+async fn new_quota_holds_for_running_sessions() {
+    let world = World::new();
+    let (client, _) = world.welcome(&world.token).await;
+    world.change(|grant| grant.volume.inodes_max = 1);
+    let full = async {
+        let mut operation = 1;
+        while client.create(operation, &format!("file{operation}")).await != Err(Refused::Error(Errno::ENOSPC)) {
+            operation += 1;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, full).await.expect("the quota takes effect");
+}
+
+#[tokio::test]
+async fn session_goes_on_where_its_directory_was_moved() {
+    let mut world = World::new();
+    let scoped = VolumeToken::generate();
+    world.grant(&scoped, "/team", "");
+    let (all, _) = world.welcome(&world.token).await;
+    all.make_dir(1, "team").await.unwrap();
+    let (_kept, welcome) = world.welcome(&scoped).await;
+    let request = Request::Rename {
+        parent: InodeId::ROOT,
+        name: Name::new(b"team").unwrap(),
+        new_parent: InodeId::ROOT,
+        new_name: Name::new(b"club").unwrap(),
+        mode: RenameMode::Replace,
+    };
+    all.ask(Some(2), request).await.unwrap();
+    for _ in 0..2 {
+        let (_, greeting) = world.client(&scoped, Some((welcome.session, welcome.key))).await;
+        assert!(matches!(&greeting, Greeting::Welcome(again) if again.root.ino == welcome.root.ino), "{greeting:?}");
+        world.restart().await;
+    }
+}
+
+#[tokio::test]
+async fn mount_that_vanishes_while_it_is_greeted_leaves_no_session() {
+    let world = World::with_grace(Duration::from_millis(100));
+    *world.register.slowness.lock().unwrap() = Duration::from_millis(300);
+    let (_dialer, connection) = world.connection().await;
+    let greeting = connection.call(&hello(&world.token, None), Duration::from_millis(100)).await;
+    assert!(greeting.is_err());
+    connection.close("gone");
+    world.sessions_become(1).await;
+    world.sessions_become(0).await;
+}
+
+#[tokio::test]
+async fn leaked_token_leaves_sessions_to_others() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let volumes = HostedVolumes::open(folder.path(), 1 << 20).unwrap();
+    let other = VolumeToken::generate();
+    world.grant(&other, "/", "");
+    let grants = world.register.grants.lock().unwrap().clone();
+    let volume = volumes.volume(&grants[0].1.volume).await.unwrap();
+    let admit = |(token, grant): &(VolumeToken, TokenGrant)| {
+        let context = SessionContext { id: SessionId(Uuid::new_v4()), root: InodeId::ROOT, read_only: false };
+        let now = std::time::Instant::now();
+        let session = Session::new(context, token.clone(), Arc::new(grant.clone()), String::new(), now);
+        volume.admit(&Arc::new(session))
+    };
+    for _ in 0..1024 {
+        admit(&grants[0]).unwrap();
+    }
+    assert!(admit(&grants[0]).unwrap_err().contains("1024"));
+    admit(&grants[1]).unwrap();
 }
 
 #[tokio::test]
