@@ -86,3 +86,15 @@ async fn known_token_opens_sessions_while_the_admin_server_is_away() {
     assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::Unavailable, _)), "{greeting:?}");
     service.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn server_with_a_session_stops_at_once() {
+    let mut admin = TestAdmin::start().await;
+    let (service, volume) = furnished(&admin).await;
+    let (_dialer, _connection, greeting) = greet(&service, volume["token"].as_str().unwrap()).await;
+    assert!(matches!(greeting, Greeting::Welcome(_)), "{greeting:?}");
+    // By now the server asks about the token again and again.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::timeout(Duration::from_secs(5), service.stop()).await.unwrap().unwrap();
+    admin.stop().await;
+}
