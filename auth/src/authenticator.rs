@@ -5,19 +5,17 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::{hmac, rand};
 use dashmap::{DashMap, Entry};
 use proto::rest::TokenGrant;
-use uuid::Uuid;
 
 use crate::VolumeToken;
 
 mod slot;
 
-use slot::{Slot, Verdict};
+use slot::{Granted, Slot, Verdict};
 
 /// Who knows which tokens are good: the admin server, or a stand-in for it.
 pub trait TokenAuthority: Send + Sync + 'static {
@@ -66,15 +64,10 @@ pub struct Authenticator<A> {
     settings: AuthenticatorSettings,
     slots: DashMap<TokenHash, Arc<Slot>>,
     hash_key: hmac::Key,
-    /// Counts invalidations: an answer that one overtook may be of before it.
-    invalidations: AtomicU64,
 }
 
 /// Keyed hash of a token, under a key that lives as long as the process.
 type TokenHash = [u8; 32];
-
-/// Times a question is repeated because an invalidation overtook its answer.
-const ATTEMPTS_MAX: usize = 4;
 
 impl<A: TokenAuthority> Authenticator<A> {
     /// An empty cache in front of `authority`.
@@ -84,7 +77,7 @@ impl<A: TokenAuthority> Authenticator<A> {
     pub fn new(authority: A, settings: AuthenticatorSettings) -> Self {
         let hash_key = hmac::Key::generate(hmac::HMAC_SHA256, &rand::SystemRandom::new())
             .expect("an operating system without random bytes can serve nobody");
-        Self { authority, settings, slots: DashMap::new(), hash_key, invalidations: AtomicU64::new(0) }
+        Self { authority, settings, slots: DashMap::new(), hash_key }
     }
 
     /// What `token` opens. Callers with the same token share one question; it survives any of them being dropped.
@@ -95,7 +88,7 @@ impl<A: TokenAuthority> Authenticator<A> {
             Verdict::Rejected { .. } => Err(AuthError::Rejected),
             Verdict::Unavailable { reason, .. } => match slot.grace(now, &self.settings) {
                 Some(granted) => {
-                    tracing::warn!(token_id = %granted.grant.token_id, reason, "token accepted within its grace");
+                    tracing::debug!(token_id = %granted.grant.token_id, "token accepted within its grace");
                     Ok(Arc::clone(&granted.grant))
                 }
                 None => Err(AuthError::Unavailable(reason.clone())),
@@ -103,21 +96,16 @@ impl<A: TokenAuthority> Authenticator<A> {
         }
     }
 
-    /// Forgets what is known of a token: the next caller asks, and a question under way is put again.
-    pub fn invalidate(&self, token_id: Uuid) {
-        self.invalidations.fetch_add(1, Ordering::SeqCst);
-        self.slots.retain(|_, slot| !slot.revoke(token_id));
-    }
-
     async fn ask(&self, token: &VolumeToken, now: Instant) -> Verdict {
-        for _ in 0..ATTEMPTS_MAX {
-            let before = self.invalidations.load(Ordering::SeqCst);
-            let verdict = Verdict::of(self.authority.validate(token).await, now);
-            if self.invalidations.load(Ordering::SeqCst) == before {
-                return verdict;
+        let began = tokio::time::Instant::now();
+        match self.authority.validate(token).await {
+            Ok(grant) => Verdict::Granted(Granted { grant: Arc::new(grant), asked: now }),
+            Err(AuthorityError::Rejected) => Verdict::Rejected { asked: now },
+            Err(AuthorityError::Unavailable(reason)) => {
+                tracing::warn!(reason, "no answer about a token");
+                Verdict::Unavailable { reason, answered: now + began.elapsed() }
             }
         }
-        Verdict::Unavailable { reason: "tokens are being revoked faster than they are checked".to_owned(), asked: now }
     }
 
     /// The slot that holds or will hold the answer for the token.
@@ -150,7 +138,7 @@ impl<A: TokenAuthority> Authenticator<A> {
             return;
         }
         let mut answered: Vec<(Instant, TokenHash)> =
-            self.slots.iter().filter_map(|slot| Some((slot.asked()?, *slot.key()))).collect();
+            self.slots.iter().filter_map(|slot| Some((slot.since()?, *slot.key()))).collect();
         answered.sort_unstable();
         for (_, hash) in &answered[..answered.len().div_ceil(4)] {
             self.slots.remove(hash);

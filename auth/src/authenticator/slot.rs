@@ -1,14 +1,12 @@
 //! One token's place in the cache: the answer, once it is there, and the last good one for the grace.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use proto::rest::TokenGrant;
 use tokio::sync::OnceCell;
-use uuid::Uuid;
 
-use super::{AuthenticatorSettings, AuthorityError};
+use super::AuthenticatorSettings;
 
 /// An authority that is away is asked again after this, so that a crowd that reconnects does not queue up one deadline
 /// after the other.
@@ -20,37 +18,30 @@ pub(super) struct Slot {
     verdict: OnceCell<Verdict>,
     /// The last good answer of before.
     previous: Option<Granted>,
-    /// Set where an invalidation found the slot; those who hold it still must not use the grace.
-    revoked: AtomicBool,
 }
 
-/// The answer. `asked` is when the question was put, so an answer is never thought younger than it is.
+/// The answer. `asked` is when the question was put, so an answer is never thought younger than it is. No answer may
+/// take a deadline to come; it counts from `answered`, or it would be old at once.
 pub(super) enum Verdict {
     Granted(Granted),
     Rejected { asked: Instant },
-    Unavailable { reason: String, asked: Instant },
+    Unavailable { reason: String, answered: Instant },
 }
 
 /// A good answer.
 #[derive(Clone)]
 pub(super) struct Granted {
     pub(super) grant: Arc<TokenGrant>,
-    asked: Instant,
+    pub(super) asked: Instant,
 }
 
 impl Verdict {
-    pub(super) fn of(answer: Result<TokenGrant, AuthorityError>, asked: Instant) -> Self {
-        match answer {
-            Ok(grant) => Self::Granted(Granted { grant: Arc::new(grant), asked }),
-            Err(AuthorityError::Rejected) => Self::Rejected { asked },
-            Err(AuthorityError::Unavailable(reason)) => Self::Unavailable { reason, asked },
-        }
-    }
-
-    fn asked(&self) -> Instant {
+    /// When its time began.
+    fn since(&self) -> Instant {
         match self {
             Self::Granted(granted) => granted.asked,
-            Self::Rejected { asked } | Self::Unavailable { asked, .. } => *asked,
+            Self::Rejected { asked } => *asked,
+            Self::Unavailable { answered, .. } => *answered,
         }
     }
 
@@ -89,13 +80,12 @@ impl Slot {
     pub(super) fn is_expired(&self, now: Instant, settings: &AuthenticatorSettings) -> bool {
         self.verdict
             .get()
-            .is_some_and(|verdict| now.saturating_duration_since(verdict.asked()) >= verdict.ttl(settings))
+            .is_some_and(|verdict| now.saturating_duration_since(verdict.since()) >= verdict.ttl(settings))
     }
 
     /// The last good answer if it may still be used with the authority away.
     pub(super) fn grace(&self, now: Instant, settings: &AuthenticatorSettings) -> Option<&Granted> {
-        let revoked = self.revoked.load(Ordering::SeqCst);
-        self.previous.as_ref().filter(|granted| !revoked && granted.is_within_grace(now, settings))
+        self.previous.as_ref().filter(|granted| granted.is_within_grace(now, settings))
     }
 
     /// Whether the slot opens something, may do so within the grace, or is being asked about.
@@ -108,23 +98,8 @@ impl Slot {
         }
     }
 
-    /// Whether this is, or may become, an answer about the token with that id. Ends its grace if so.
-    pub(super) fn revoke(&self, token_id: Uuid) -> bool {
-        let is_it = |granted: &Granted| granted.grant.token_id == token_id;
-        let revoked = match self.verdict.get() {
-            None => true,
-            Some(Verdict::Granted(granted)) => is_it(granted),
-            Some(Verdict::Rejected { .. }) => false,
-            Some(Verdict::Unavailable { .. }) => self.previous.as_ref().is_some_and(is_it),
-        };
-        if revoked {
-            self.revoked.store(true, Ordering::SeqCst);
-        }
-        revoked
-    }
-
-    /// When the question was put; `None` while it is under way.
-    pub(super) fn asked(&self) -> Option<Instant> {
-        self.verdict.get().map(Verdict::asked)
+    /// When the answer's time began; `None` while the question is under way.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.verdict.get().map(Verdict::since)
     }
 }
