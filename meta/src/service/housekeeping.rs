@@ -1,12 +1,15 @@
 //! What nobody asks for: watching tokens, ending sessions whose mount is gone, reclaiming space.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auth::{AuthError, TokenAuthority};
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use proto::{SessionId, Timespec};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 use super::Server;
 use super::hosted::{HostedVolume, limits};
@@ -16,8 +19,8 @@ use super::sessions::Session;
 const ROUND: Duration = Duration::from_secs(1);
 /// A round over the tokens: with the time that an answer holds, how soon a change reaches a mount.
 const WATCH_ROUND: Duration = Duration::from_millis(250);
-/// Tokens asked about at once. One that the admin server leaves unanswered costs a whole deadline.
-const WATCHED_AT_ONCE: usize = 32;
+/// Sessions asked about at once: what the admin server is burdened with when all answers grow old together.
+const WATCHED_AT_ONCE: usize = 64;
 /// Records that one sweep touches at the most, so that a huge unlink never delays requests for long.
 const SWEEP_RECORDS_MAX: usize = 512;
 /// Objects deleted in a round.
@@ -35,32 +38,44 @@ pub(super) async fn run<A: TokenAuthority>(server: Arc<Server<A>>, mut stop: wat
 /// Apart from all else, because an admin server that is away makes it wait. The authenticator's cache decides how often
 /// that one is asked; while it is away, sessions go on.
 async fn watch_tokens<A: TokenAuthority>(server: &Server<A>) {
+    let mut round = tokio::time::interval(WATCH_ROUND);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut watched = HashSet::new();
+    let mut watching = FuturesUnordered::new();
     loop {
-        tokio::time::sleep(WATCH_ROUND).await;
-        let opened = server.volumes.opened().into_iter();
-        let watched =
-            opened.flat_map(|(_, volume)| volume.sessions().into_iter().map(move |s| (Arc::clone(&volume), s)));
-        let watch = async |(volume, session): (Arc<HostedVolume>, Arc<Session>)| watch(server, &volume, &session).await;
-        stream::iter(watched).for_each_concurrent(WATCHED_AT_ONCE, watch).await;
+        tokio::select! {
+            Some(id) = watching.next() => drop(watched.remove(&id)),
+            _ = round.tick() => for (volume, session) in sessions(server) {
+                // One that still waits for its answer is not asked about again, and delays no other.
+                if watching.len() < WATCHED_AT_ONCE && watched.insert(session.id()) {
+                    watching.push(watch(server, volume, session));
+                }
+            }
+        }
     }
 }
 
+fn sessions<A>(server: &Server<A>) -> impl Iterator<Item = (Arc<HostedVolume>, Arc<Session>)> {
+    let sessions = |(_, volume): (_, Arc<HostedVolume>)| {
+        volume.sessions().into_iter().map(move |session| (Arc::clone(&volume), session))
+    };
+    server.volumes.opened().into_iter().flat_map(sessions)
+}
+
 /// Ends a session whose token opens nothing any more, or something else, or less.
-async fn watch<A: TokenAuthority>(server: &Server<A>, volume: &HostedVolume, session: &Session) {
-    if !session.is_live() {
-        return;
-    }
+async fn watch<A: TokenAuthority>(server: &Server<A>, volume: Arc<HostedVolume>, session: Arc<Session>) -> SessionId {
     match server.authenticator.authenticate(&session.token, Instant::now()).await {
         Ok(grant) => {
             if let Some(reason) = session.contradiction(&grant) {
-                finish(volume, session, reason).await;
+                finish(&volume, &session, reason).await;
             } else if session.note_grant(&grant) {
                 volume.engine.set_limits(limits(&grant.volume));
             }
         }
-        Err(AuthError::Rejected) => finish(volume, session, "the volume token was deleted").await,
+        Err(AuthError::Rejected) => finish(&volume, &session, "the volume token was deleted").await,
         Err(AuthError::Unavailable(_)) => {}
     }
+    session.id()
 }
 
 async fn keep_volumes<A>(server: &Server<A>) {

@@ -24,14 +24,16 @@ const SOON: Duration = Duration::from_secs(10);
 #[derive(Clone, Default)]
 struct Register {
     grants: Arc<Mutex<Vec<(VolumeToken, TokenGrant)>>>,
-    /// How long an answer takes.
-    slowness: Arc<Mutex<Duration>>,
+    /// How long the answer about a token takes; the others come at once.
+    slow: Arc<Mutex<Option<(VolumeToken, Duration)>>>,
 }
 
 impl TokenAuthority for Register {
     async fn validate(&self, token: &VolumeToken) -> Result<TokenGrant, AuthorityError> {
-        let slowness = *self.slowness.lock().unwrap();
-        tokio::time::sleep(slowness).await;
+        let slow = self.slow.lock().unwrap().clone().filter(|(slow, _)| slow == token);
+        if let Some((_, delay)) = slow {
+            tokio::time::sleep(delay).await;
+        }
         let grants = self.grants.lock().unwrap();
         let found = grants.iter().find(|(known, _)| known == token);
         found.map(|(_, grant)| grant.clone()).ok_or(AuthorityError::Rejected)
@@ -278,6 +280,19 @@ async fn every_connection_of_an_ended_session_hears_of_it_and_is_closed() {
 }
 
 #[tokio::test]
+async fn token_is_watched_while_the_answer_about_another_does_not_come() {
+    let world = World::new();
+    let stuck = VolumeToken::generate();
+    world.grant(&stuck, "/", "");
+    let (_stuck, _) = world.welcome(&stuck).await;
+    *world.register.slow.lock().unwrap() = Some((stuck, Duration::from_secs(60)));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (client, _) = world.welcome(&world.token).await;
+    world.change(|grant| grant.flags = "ro".to_owned());
+    assert!(client.ended().await.contains("read-only"));
+}
+
+#[tokio::test]
 async fn token_that_became_read_only_ends_its_writing_session() {
     let world = World::new();
     let (client, welcome) = world.welcome(&world.token).await;
@@ -344,7 +359,7 @@ async fn session_goes_on_where_its_directory_was_moved() {
 #[tokio::test]
 async fn mount_that_vanishes_while_it_is_greeted_leaves_no_session() {
     let world = World::with_grace(Duration::from_millis(100));
-    *world.register.slowness.lock().unwrap() = Duration::from_millis(300);
+    *world.register.slow.lock().unwrap() = Some((world.token.clone(), Duration::from_millis(300)));
     let (_dialer, connection) = world.connection().await;
     let greeting = connection.call(&hello(&world.token, None), Duration::from_millis(100)).await;
     assert!(greeting.is_err());
