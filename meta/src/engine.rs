@@ -11,6 +11,7 @@
 //! caches. Readers take no lock; what they cannot make sense of because a commit happened in between they read once
 //! more under the lock.
 
+mod abandoned;
 mod cache;
 mod check;
 mod error;
@@ -29,6 +30,7 @@ mod tx;
 mod view;
 mod volume;
 
+pub use abandoned::close_recorded_sessions;
 pub use check::check;
 pub use error::EngineError;
 pub use session::{SessionContext, SessionRecord};

@@ -371,6 +371,12 @@ fn name_weight(name: &Name) -> usize {
     128 + name.as_bytes().len()
 }
 
+/// Bytes in a block of the volume in a key space; `None` where there is no volume yet.
+pub(super) fn recorded_block_size<K: MetaKv>(kv: &K) -> Result<Option<u32>, EngineError> {
+    let superblock = kv.get(&keys::superblock())?;
+    superblock.map(|value| Ok(decode_record::<Superblock>("superblock", &value)?.block_size)).transpose()
+}
+
 fn create<K: MetaKv>(kv: &K, block_size: u32, now: Timespec) -> Result<Superblock, EngineError> {
     if kv.persisted() > Sequence(0) {
         return Err(EngineError::LostCommits { found: Sequence(0), expected: kv.persisted() });

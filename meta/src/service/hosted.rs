@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::committer::{Committer, Flush};
 use super::sessions::Session;
-use crate::engine::{Volume, VolumeLimits};
+use crate::engine::{Volume, VolumeLimits, close_recorded_sessions};
 use crate::error::MetaError;
 use crate::store::{FjallDatabase, FjallKv};
 
@@ -130,6 +130,28 @@ impl HostedVolumes {
             Ok(Arc::new(HostedVolume { engine: Arc::new(engine), store, sessions, committer }))
         });
         opening.await.unwrap_or_else(|panic| Err(MetaError::Thread { source: std::io::Error::other(panic) }))
+    }
+
+    /// Closes the sessions that an earlier process recorded in volumes that nobody opened since.
+    pub(crate) async fn close_abandoned(&self) {
+        for id in self.database.volumes() {
+            // In the place of opening it, so that nobody does meanwhile; it stays unopened.
+            let _ = self.cell(id).get_or_try_init(async || Err(self.close_recorded(id).await)).await;
+        }
+    }
+
+    async fn close_recorded(&self, id: VolumeId) {
+        let database = self.database.clone();
+        let closing = tokio::task::spawn_blocking(move || {
+            let now = Timespec::from_system_time(std::time::SystemTime::now());
+            Ok::<_, MetaError>(close_recorded_sessions(database.volume(id)?, now)?)
+        });
+        match closing.await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(sessions)) => tracing::info!(volume = %id, sessions, "sessions closed that no mount took up again"),
+            Ok(Err(error)) => tracing::error!(volume = %id, %error, "abandoned sessions cannot be closed"),
+            Err(panic) => tracing::error!(volume = %id, %panic, "abandoned sessions cannot be closed"),
+        }
     }
 
     /// The volumes that are open.

@@ -31,6 +31,7 @@ pub(super) async fn run<A: TokenAuthority>(server: Arc<Server<A>>, mut stop: wat
     tokio::select! {
         () = watch_tokens(&server) => {}
         () = keep_volumes(&server) => {}
+        () = close_abandoned(&server) => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
 }
@@ -107,6 +108,14 @@ async fn end_absent<A>(server: &Server<A>, volume: &HostedVolume, started: Insta
             }
         }
     }
+}
+
+/// Once the mounts of the last process had their time to come back, closes what is recorded in volumes that none of them
+/// opened.
+async fn close_abandoned<A>(server: &Server<A>) {
+    tokio::time::sleep(server.session_grace).await;
+    server.volumes.close_abandoned().await;
+    std::future::pending().await
 }
 
 async fn finish(volume: &HostedVolume, session: &Session, reason: &str) {

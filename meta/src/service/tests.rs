@@ -369,6 +369,20 @@ async fn mount_that_vanishes_while_it_is_greeted_leaves_no_session() {
 }
 
 #[tokio::test]
+async fn session_of_a_volume_that_nobody_mounts_after_a_restart_is_closed() {
+    let mut world = World::with_grace(Duration::from_millis(500));
+    let (client, welcome) = world.welcome(&world.token).await;
+    client.create(1, "file").await.unwrap();
+    world.restart().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(world.server.as_ref().unwrap().volume_use().is_empty(), "nobody opened the volume");
+    let (_, greeting) = world.client(&world.token, Some((welcome.session, welcome.key))).await;
+    assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::SessionUnknown, _)), "{greeting:?}");
+    let (client, _) = world.welcome(&world.token).await;
+    assert_eq!(client.create(1, "file").await, Err(Refused::Error(Errno::EEXIST)));
+}
+
+#[tokio::test]
 async fn leaked_token_leaves_sessions_to_others() {
     let world = World::new();
     let folder = tempfile::tempdir().unwrap();
