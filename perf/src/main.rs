@@ -16,7 +16,7 @@ use workload::Workload;
 #[derive(Parser)]
 struct Arguments {
     /// Folder to measure.
-    #[arg(long, required_unless_present = "pid_worker")]
+    #[arg(long)]
     target: Option<PathBuf>,
     /// Folder to measure beside it, in the same run.
     #[arg(long)]
@@ -34,7 +34,7 @@ struct Arguments {
     #[arg(long)]
     pid: Vec<u32>,
     #[command(subcommand)]
-    pid_worker: Option<Worker>,
+    worker: Option<Worker>,
 }
 
 #[derive(Subcommand)]
@@ -46,10 +46,10 @@ enum Worker {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Worker::Create { folder, seconds }) = arguments.pid_worker {
+    if let Some(Worker::Create { folder, seconds }) = arguments.worker {
         return workload::create_worker(&folder, seconds);
     }
-    let target = arguments.target.context("--target is missing")?;
+    let target = arguments.target.context("--target DIR: the folder to measure is missing")?;
     let mut folders = vec![target];
     folders.extend(arguments.reference);
     let workloads = [
