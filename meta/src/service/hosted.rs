@@ -135,8 +135,12 @@ impl HostedVolumes {
     /// Closes the sessions that an earlier process recorded in volumes that nobody opened since.
     pub(crate) async fn close_abandoned(&self) {
         for id in self.database.volumes() {
-            // In the place of opening it, so that nobody does meanwhile; it stays unopened.
-            let _ = self.cell(id).get_or_try_init(async || Err(self.close_recorded(id).await)).await;
+            // In the place of opening it, so that nobody does meanwhile; the error leaves it unopened.
+            let closing = async || {
+                self.close_recorded(id).await;
+                Err(())
+            };
+            let _ = self.cell(id).get_or_try_init(closing).await;
         }
     }
 

@@ -115,7 +115,7 @@ async fn end_absent<A>(server: &Server<A>, volume: &HostedVolume, started: Insta
 async fn close_abandoned<A>(server: &Server<A>) {
     tokio::time::sleep(server.session_grace).await;
     server.volumes.close_abandoned().await;
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn finish(volume: &HostedVolume, session: &Session, reason: &str) {
