@@ -1,5 +1,7 @@
 //! What users get wrong: one clear line, the right exit status, nothing half made, no token shown.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

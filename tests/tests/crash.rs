@@ -1,5 +1,7 @@
 //! `kill -9` at bad moments: what was acknowledged is there afterwards.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};

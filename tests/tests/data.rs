@@ -1,5 +1,7 @@
 //! Real files: every crate source in the local cargo registry, copied, compared, compiled.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! Flags and scope of tokens, as applications feel them through the kernel.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

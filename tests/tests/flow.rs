@@ -1,5 +1,7 @@
 //! The way of an administrator and two users through the whole system.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 

@@ -1,5 +1,7 @@
 //! Conformance suites that others wrote, on a real mount.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! A client that speaks the protocol by hand finds the rules in the server, not in the mount.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 
 use bytes::Bytes;
