@@ -20,8 +20,9 @@ use super::watermark::Watermark;
 use super::{Batch, MetaKv, StoreError, Visit};
 
 /// Unflushed changes of one volume kept in memory before they become a table, in bytes. Bounds the memory of a busy
-/// volume (about twice this) and the time to recover it.
-const MEMTABLE_BYTES_MAX: u64 = 16 << 20;
+/// volume (about twice this) and the time to recover it. When a table is due, commits wait once for the disk, and when
+/// four are, until one is written: that must be rare.
+const MEMTABLE_BYTES_MAX: u64 = 64 << 20;
 /// Journal on disk before volumes that wrote little are made to flush, in bytes.
 const JOURNAL_BYTES_MAX: u64 = 256 << 20;
 /// Threads that write tables and compact.
