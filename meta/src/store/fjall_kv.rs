@@ -84,12 +84,22 @@ impl FjallDatabase {
             if path.extension() != Some(OsStr::new("jnl")) {
                 continue;
             }
-            match File::open(&path).and_then(|journal| journal.sync_data()) {
+            match File::open(&path) {
+                Ok(journal) => self.flush_journal(&path, &journal)?,
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                outcome => outcome.map_err(|source| flush_error(&path, source))?,
+                // No descriptor left, say: nothing was tried yet, so the next flush may well succeed.
+                Err(error) => return Err(flush_error(&path, error)),
             }
         }
         Ok(())
+    }
+
+    fn flush_journal(&self, path: &Path, journal: &File) -> Result<(), StoreError> {
+        journal.sync_data().map_err(|source| {
+            // The kernel reports a failed write-back once and then calls the pages clean: a second try would lie.
+            self.inner.broken.store(true, Ordering::Release);
+            flush_error(path, source)
+        })
     }
 }
 
@@ -144,11 +154,7 @@ impl MetaKv for FjallKv {
         if self.database.inner.broken.load(Ordering::Acquire) {
             return Err(StoreError::Database(fjall::Error::Poisoned));
         }
-        if let Err(error) = self.database.flush_journals() {
-            // The kernel reports a failed write-back once and then calls the pages clean: a second try would lie.
-            self.database.inner.broken.store(true, Ordering::Release);
-            return Err(error);
-        }
+        self.database.flush_journals()?;
         self.watermark.raise(sequence)
     }
 

@@ -140,3 +140,17 @@ fn garbled_watermark_is_refused_and_an_empty_one_is_zero() {
     let line = watermark::Watermark::open(path).unwrap_err().to_string();
     assert!(line.contains("\"twelve\"") && line.contains("decimal number"), "{line}");
 }
+
+#[test]
+fn journal_that_cannot_be_opened_fails_one_flush_and_not_the_database() {
+    let dir = TempDir::new().unwrap();
+    let kv = open(dir.path());
+    put(&kv, &[("key", "value")]);
+    let circle = dir.path().join("database/circle.jnl");
+    std::os::unix::fs::symlink(&circle, &circle).unwrap();
+    assert!(kv.persist(Sequence(1)).is_err());
+    fs::remove_file(&circle).unwrap();
+    put(&kv, &[("key", "other")]);
+    kv.persist(Sequence(2)).unwrap();
+    assert_eq!(kv.persisted(), Sequence(2));
+}
