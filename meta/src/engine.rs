@@ -4,7 +4,7 @@
 //! permissions, scope, quotas and open files, and trusts nothing that a mount says. It refuses to know connections,
 //! tokens and object bytes.
 //!
-//! Invariants, which [`check`] proves: every dentry points to a record; `nlink` is the number of names; counters equal
+//! Invariants, which [`check()`] proves: every dentry points to a record; `nlink` is the number of names; counters equal
 //! what is there; an object id is granted, referenced by exactly one block, dead, or gone.
 //!
 //! One writer at a time: a mutation takes the volume's writer lock, reads, decides, commits one batch and updates the
