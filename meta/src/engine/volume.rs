@@ -31,6 +31,11 @@ const INODE_CACHE_MAX: usize = 32 << 20;
 /// Weight of cached names per volume, in bytes. Filled as names are used.
 const DENTRY_CACHE_MAX: usize = 16 << 20;
 
+/// How far the counters of ids go ahead when a volume is opened. A power loss sets a volume back to its last flush, and
+/// what was handed out since is known to mounts and the block store: far more ids than a server can hand out between two
+/// flushes, and few enough for billions of starts.
+const IDS_SKIPPED: u64 = 1 << 32;
+
 /// Bounds of a volume. All but the block size may change while it is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VolumeLimits {
@@ -118,19 +123,15 @@ pub struct Volume<K> {
 }
 
 impl<K: MetaKv> Volume<K> {
-    /// Opens a volume, or makes an empty one in an empty key space.
+    /// Opens a volume, or makes an empty one in an empty key space. Blocks for the disk: no id that an earlier process
+    /// handed out is handed out again, even if a power loss made the volume forget it.
     pub fn open(kv: K, limits: VolumeLimits, now: Timespec) -> Result<Self, EngineError> {
         let superblock = match kv.get(&keys::superblock())? {
-            Some(value) => decode_record::<Superblock>("superblock", &value)?,
+            Some(value) => take_up(&kv, decode_record("superblock", &value)?, limits.block_size)?,
             None => create(&kv, limits.block_size, now)?,
         };
+        kv.persist(superblock.counters.sequence)?;
         let Superblock { block_size, name_key, counters } = superblock;
-        if block_size != limits.block_size {
-            return Err(EngineError::BlockSize { found: block_size, expected: limits.block_size });
-        }
-        if counters.sequence < kv.persisted() {
-            return Err(EngineError::LostCommits { found: counters.sequence, expected: kv.persisted() });
-        }
         let volume = Self {
             names: NameHasher::new(name_key),
             name_key,
@@ -396,6 +397,24 @@ fn create<K: MetaKv>(kv: &K, block_size: u32, now: Timespec) -> Result<Superbloc
     let superblock = Superblock { block_size, name_key: *Uuid::new_v4().as_bytes(), counters };
     let mut batch = Batch::default();
     batch.put(keys::inode(InodeId::ROOT), root.encode());
+    batch.put(keys::superblock(), encode_record(&superblock));
+    kv.commit(batch)?;
+    Ok(superblock)
+}
+
+/// Checks a volume that is there and sets its counters of ids beyond all that may be in use.
+fn take_up<K: MetaKv>(kv: &K, mut superblock: Superblock, block_size: u32) -> Result<Superblock, EngineError> {
+    if superblock.block_size != block_size {
+        return Err(EngineError::BlockSize { found: superblock.block_size, expected: block_size });
+    }
+    let counters = &mut superblock.counters;
+    if counters.sequence < kv.persisted() {
+        return Err(EngineError::LostCommits { found: counters.sequence, expected: kv.persisted() });
+    }
+    counters.sequence.0 += 1;
+    counters.next_id = counters.next_id.saturating_add(IDS_SKIPPED);
+    counters.next_object = counters.next_object.saturating_add(IDS_SKIPPED);
+    let mut batch = Batch::default();
     batch.put(keys::superblock(), encode_record(&superblock));
     kv.commit(batch)?;
     Ok(superblock)

@@ -30,6 +30,8 @@ pub(super) struct Pair<K: MetaKv> {
     pub(super) sessions: Vec<SessionContext>,
     /// Every id there ever was.
     inos: Vec<u64>,
+    /// Every object id that was granted.
+    objects: Vec<u64>,
     next_session: u128,
 }
 
@@ -37,7 +39,7 @@ impl<K: MetaKv> Pair<K> {
     pub(super) fn new(kv: K) -> Self {
         let world = World::on(kv, LIMITS);
         let (model, inos) = (Model::new(), vec![1]);
-        let mut pair = Self { world, model, sessions: Vec::new(), inos, next_session: 10 };
+        let mut pair = Self { world, model, sessions: Vec::new(), inos, objects: Vec::new(), next_session: 10 };
         pair.add_session(1, false);
         pair.step((12, 0, 0, 0, 0, 0));
         pair.step((2, 0, 0, 0, 0, 0));
@@ -203,6 +205,7 @@ impl<K: MetaKv> Pair<K> {
         let reply = twice(&user, Request::Commit(commit(InodeId(ino), vec![change])));
         let answer = self.model.write(who, ino, block, (start, end), (!punches).then_some(object));
         agree(reply, answer);
+        self.objects.extend((object > 0).then_some(object));
     }
 
     fn write_inline(&mut self, who: u8, ino: u64, len: u8) {
@@ -235,7 +238,7 @@ impl<K: MetaKv> Pair<K> {
     }
 
     /// The volume is what the model says, and every invariant holds.
-    pub(super) fn compare(&self) {
+    pub(super) fn compare(&mut self) {
         self.world.check();
         for (ino, node) in &self.model.nodes {
             let holder = (0..3).find(|session| self.model.opens.contains_key(&(*session, *ino)));
@@ -275,7 +278,7 @@ impl<K: MetaKv> Pair<K> {
     }
 
     /// Dead, live and granted objects are all there ever were, each once.
-    fn compare_objects(&self) {
+    fn compare_objects(&mut self) {
         while self.world.volume.sweep(self.world.now(), 100).unwrap() {}
         let user = self.world.user(self.sessions[0], Caller::ROOT);
         let dead = user.dead();
@@ -291,8 +294,10 @@ impl<K: MetaKv> Pair<K> {
         self.world.volume.kv.scan(&from, &to, collect).unwrap();
         let mut all: Vec<u64> = dead.into_iter().chain(live).chain(granted).collect();
         all.sort_unstable();
-        assert_eq!(all, (1..=all.len() as u64).collect::<Vec<_>>());
-        assert_eq!(user.grant(1), all.len() as u64 + 1);
+        assert_eq!(all, self.objects);
+        let next = user.grant(1);
+        assert!(all.iter().all(|object| *object < next), "{next} was granted before");
+        self.objects.push(next);
     }
 }
 
