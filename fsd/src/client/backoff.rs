@@ -20,6 +20,11 @@ impl Backoff {
         half + half.mul_f64((noise % 1024) as f64 / 1024.0)
     }
 
+    /// Whether no attempt failed since the last success.
+    pub(crate) fn is_first(&self) -> bool {
+        self.failures == 0
+    }
+
     /// An attempt succeeded.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;

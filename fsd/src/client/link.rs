@@ -75,7 +75,11 @@ impl Link {
             }
             Err(Failed::Ended(error)) => self.session.end(&error.to_string()),
             Err(Failed::Retry(error)) => {
-                tracing::warn!(%error, "metadata server is away: operations wait");
+                if backoff.is_first() {
+                    tracing::warn!(%error, "metadata server is away: operations wait");
+                } else {
+                    tracing::debug!(%error, "metadata server is still away");
+                }
                 let pause = backoff.pause(Uuid::new_v4().as_u64_pair().0);
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}

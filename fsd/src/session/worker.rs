@@ -72,6 +72,8 @@ pub(crate) struct Worker {
     link: Rc<Link>,
     device: AsyncFd<Device>,
     in_work: Cell<usize>,
+    /// Those of them that are seen through when the mount ends: they may have changed something.
+    to_finish: Cell<usize>,
     finished: Notify,
     buffers: Arc<BufferPool>,
 }
@@ -87,6 +89,7 @@ impl Worker {
             link,
             device,
             in_work: Cell::new(0),
+            to_finish: Cell::new(0),
             finished: Notify::new(),
             buffers: Arc::default(),
         }))
@@ -168,13 +171,16 @@ impl Worker {
     /// Carries a request out: at once if it need not wait, else in a task.
     fn start(self: &Rc<Self>, incoming: Incoming) {
         let worker = Rc::clone(self);
+        let matters = usize::from(incoming.operation.as_ref().is_ok_and(|operation| !operation.is_droppable()));
         let mut task = Box::pin(async move { worker.carry_out(incoming).await });
         if !is_done_at_once(task.as_mut()) {
             let worker = Rc::clone(self);
-            self.in_work.set(self.in_work.get() + 1);
+            self.in_work.update(|in_work| in_work + 1);
+            self.to_finish.update(|to_finish| to_finish + matters);
             spawn_local(async move {
                 task.await;
-                worker.in_work.set(worker.in_work.get() - 1);
+                worker.in_work.update(|in_work| in_work - 1);
+                worker.to_finish.update(|to_finish| to_finish - matters);
                 worker.finished.notify_one();
             });
         }
@@ -194,7 +200,7 @@ impl Worker {
     async fn drain(&self) {
         let mut stop = self.serving.stop.subscribe();
         let drained = async {
-            while self.in_work.get() > 0 {
+            while self.to_finish.get() > 0 {
                 self.finished.notified().await;
             }
             if self.serving.busy_threads.fetch_sub(1, Ordering::AcqRel) == 1 && !self.serving.session.is_ended() {
@@ -207,7 +213,7 @@ impl Worker {
             () = tokio::time::sleep(DRAIN_MAX) => {}
             _ = stop.wait_for(|stop| *stop == Stop::Abandon) => {}
         }
-        tracing::error!(operations = self.in_work.get(), "operations were given up: written data may be lost");
+        tracing::error!(operations = self.to_finish.get(), "operations were given up: written data may be lost");
     }
 
     /// Commits what lies about for long, so that others see it and a crash takes little. Does not end.
