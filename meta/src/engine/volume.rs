@@ -291,8 +291,13 @@ impl<K: MetaKv> Volume<K> {
         *self.limits.read().expect("no code under this lock panics")
     }
 
+    /// Locks out other writers. A writer that panicked may have left half a change in memory: nothing may build on it, and
+    /// a server that answers nothing any more helps nobody, so the process ends and the next one reads what was committed.
     pub(super) fn write(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().expect("a writer that panicked may have left half a change: nothing may build on it")
+        self.writer.lock().unwrap_or_else(|_| {
+            tracing::error!("a writer panicked: the server ends, so that it is started again from what was committed");
+            std::process::abort()
+        })
     }
 
     pub(super) fn encode_superblock(&self, counters: Counters) -> Vec<u8> {

@@ -258,3 +258,24 @@ fn record_of_a_session_that_is_opened_is_found() {
     world.volume.open_session(record.clone()).unwrap();
     assert_eq!(world.volume.find_session(context.id), Some(record));
 }
+
+/// Set for the process that is to end.
+const VICTIM: &str = "FLEXFS_TEST_WRITER_PANICS";
+
+#[test]
+fn server_whose_writer_panicked_ends() {
+    if std::env::var_os(VICTIM).is_some() {
+        let world = World::new();
+        let panic = || {
+            let _writer = world.volume.write();
+            panic!("a writer panics");
+        };
+        std::thread::scope(|scope| scope.spawn(panic).join().map(drop).unwrap_err());
+        world.superuser();
+        return;
+    }
+    let name = "engine::tests::recovery::server_whose_writer_panicked_ends";
+    let mut victim = std::process::Command::new(std::env::current_exe().unwrap());
+    let ended = victim.args(["--exact", name, "--test-threads=1"]).env(VICTIM, "1").output().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended.status), Some(6), "{ended:?}");
+}
