@@ -40,7 +40,8 @@ struct Check<'a> {
     inodes: BTreeMap<InodeId, Inode>,
     dentries: Vec<(InodeId, u64, proto::Name, Dentry)>,
     back_links: BTreeMap<InodeId, BTreeMap<InodeId, u32>>,
-    xattr_list_len: BTreeMap<InodeId, u32>,
+    /// Length of the list of names, and bytes of names and values.
+    xattrs: BTreeMap<InodeId, (u32, u32)>,
     blocks: BTreeMap<MapId, BTreeMap<u64, Vec<Piece>>>,
     trims: BTreeSet<MapId>,
     orphans: BTreeSet<InodeId>,
@@ -57,7 +58,7 @@ impl<'a> Check<'a> {
             inodes: BTreeMap::new(),
             dentries: Vec::new(),
             back_links: BTreeMap::new(),
-            xattr_list_len: BTreeMap::new(),
+            xattrs: BTreeMap::new(),
             blocks: BTreeMap::new(),
             trims: BTreeSet::new(),
             orphans: BTreeSet::new(),
@@ -84,9 +85,11 @@ impl<'a> Check<'a> {
             self.back_links.entry(child).or_default().insert(parent, decode_record("back link", value)?);
             Ok(())
         })?;
-        each(kv, keys::all_xattrs(), |key, _| {
+        each(kv, keys::all_xattrs(), |key, value| {
             let (ino, name) = keys::parse_xattr(key).ok_or_else(bad)?;
-            *self.xattr_list_len.entry(ino).or_default() += xattr::list_len(name);
+            let (list_len, bytes) = self.xattrs.entry(ino).or_default();
+            *list_len += xattr::list_len(name);
+            *bytes += xattr::bytes(name, xattr::value_of(value));
             Ok(())
         })?;
         each(kv, keys::all_blocks(), |key, value| {
@@ -194,13 +197,14 @@ impl<'a> Check<'a> {
 
     fn attributes(&mut self) {
         for (ino, inode) in std::mem::take(&mut self.inodes) {
-            let found = self.xattr_list_len.remove(&ino).unwrap_or(0);
-            self.expect(inode.xattr_list_len == found, || {
-                format!("inode {ino}: attribute names take {found} bytes, not {}", inode.xattr_list_len)
+            let found = self.xattrs.remove(&ino).unwrap_or_default();
+            let noted = (inode.xattr_list_len, inode.xattr_bytes);
+            self.expect(noted == found, || {
+                format!("inode {ino}: attributes take {found:?} bytes (list of names, all), not {noted:?}")
             });
             self.inodes.insert(ino, inode);
         }
-        for ino in std::mem::take(&mut self.xattr_list_len).into_keys() {
+        for ino in std::mem::take(&mut self.xattrs).into_keys() {
             self.problems.push(format!("attributes of {ino}, which is not there"));
         }
     }

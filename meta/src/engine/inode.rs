@@ -33,11 +33,13 @@ pub(super) struct Inode {
     pub(super) entries: u64,
     /// Length of the list of extended attribute names; 0 = no attributes.
     pub(super) xattr_list_len: u32,
+    /// Bytes of extended attributes, names and values.
+    pub(super) xattr_bytes: u32,
     /// Inline content or symlink target.
     pub(super) content: Content,
 }
 
-const FIXED_LEN: usize = 1 + ATTR_RECORD_LEN + 8 + 8 + 8 + 4 + 1;
+const FIXED_LEN: usize = 1 + ATTR_RECORD_LEN + 8 + 8 + 8 + 4 + 4 + 1;
 
 impl Inode {
     pub(super) fn ino(&self) -> InodeId {
@@ -85,6 +87,7 @@ impl Inode {
         value.extend_from_slice(&self.map.0.to_be_bytes());
         value.extend_from_slice(&self.entries.to_be_bytes());
         value.extend_from_slice(&self.xattr_list_len.to_be_bytes());
+        value.extend_from_slice(&self.xattr_bytes.to_be_bytes());
         value.push(tag);
         value.extend_from_slice(content);
         value
@@ -101,6 +104,7 @@ impl Inode {
         let (map, rest) = rest.split_first_chunk()?;
         let (entries, rest) = rest.split_first_chunk()?;
         let (xattr_list_len, rest) = rest.split_first_chunk()?;
+        let (xattr_bytes, rest) = rest.split_first_chunk()?;
         let (tag, content) = rest.split_first()?;
         let content = match tag {
             0 if content.is_empty() => Content::None,
@@ -114,6 +118,7 @@ impl Inode {
             map: MapId(u64::from_be_bytes(*map)),
             entries: u64::from_be_bytes(*entries),
             xattr_list_len: u32::from_be_bytes(*xattr_list_len),
+            xattr_bytes: u32::from_be_bytes(*xattr_bytes),
             content,
         })
     }

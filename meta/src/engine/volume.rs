@@ -395,6 +395,7 @@ fn create<K: MetaKv>(kv: &K, block_size: u32, now: Timespec) -> Result<Superbloc
         map: MapId(InodeId::ROOT.0),
         entries: 0,
         xattr_list_len: 0,
+        xattr_bytes: 0,
         content: Content::None,
     };
     let counters =

@@ -122,6 +122,7 @@ fn new_file<K: MetaKv>(
         map: MapId(ino.0),
         entries: 0,
         xattr_list_len: 0,
+        xattr_bytes: 0,
         content: Content::None,
     })
 }

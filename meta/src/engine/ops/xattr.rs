@@ -19,6 +19,8 @@ use crate::engine::view::View;
 use crate::engine::volume::Volume;
 use crate::store::MetaKv;
 
+/// Bytes that the attributes of one file may take, names and values: no quota counts them.
+const XATTR_BYTES_MAX: u32 = 256 << 10;
 /// The capabilities of a program, dropped when somebody else writes to it.
 const CAPABILITY: &[u8] = b"security.capability";
 
@@ -60,17 +62,16 @@ pub(super) fn set<K: MetaKv>(
 ) -> Outcome<Reply> {
     let mut inode = Inode::clone(&*ask.inode(tx, ino)?);
     check(ask, &inode, name, WRITE)?;
-    let exists = exists(tx, &inode, name)?;
-    match mode {
-        XattrMode::Create if exists => return Err(Errno::EEXIST.into()),
-        XattrMode::Replace if !exists => return Err(Errno::ENODATA.into()),
-        _ => {}
+    match (find(tx, &inode, name)?, mode) {
+        (Some(_), XattrMode::Create) => return Err(Errno::EEXIST.into()),
+        (None, XattrMode::Replace) => return Err(Errno::ENODATA.into()),
+        (Some(former), _) => uncount(&mut inode, name, &former),
+        (None, _) => {}
     }
-    if !exists {
-        inode.xattr_list_len += list_len(name);
-        if inode.xattr_list_len as usize > XATTR_LIST_MAX {
-            return Err(Errno::ENOSPC.into());
-        }
+    inode.xattr_list_len += list_len(name);
+    inode.xattr_bytes += bytes(name, value);
+    if inode.xattr_list_len as usize > XATTR_LIST_MAX || inode.xattr_bytes > XATTR_BYTES_MAX {
+        return Err(Errno::ENOSPC.into());
     }
     let mut record = Vec::with_capacity(1 + value.len());
     record.push(VALUE_VERSION);
@@ -85,10 +86,8 @@ pub(super) fn set<K: MetaKv>(
 pub(super) fn remove<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, ino: InodeId, name: &Bytes) -> Outcome<Reply> {
     let mut inode = Inode::clone(&*ask.inode(tx, ino)?);
     check(ask, &inode, name, WRITE)?;
-    if !exists(tx, &inode, name)? {
-        return Err(Errno::ENODATA.into());
-    }
-    delete(tx, &mut inode, name);
+    let former = find(tx, &inode, name)?.ok_or(Errno::ENODATA)?;
+    delete(tx, &mut inode, name, &former);
     inode.attr.ctime = ask.now;
     tx.put_inode(inode);
     Ok(Reply::Done)
@@ -96,19 +95,39 @@ pub(super) fn remove<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, ino: InodeId,
 
 /// Removes the capabilities of a program.
 pub(super) fn drop_capabilities<K: MetaKv>(tx: &mut Tx<'_, K>, inode: &mut Inode) -> Outcome<()> {
-    if exists(tx, inode, CAPABILITY)? {
-        delete(tx, inode, CAPABILITY);
+    if let Some(former) = find(tx, inode, CAPABILITY)? {
+        delete(tx, inode, CAPABILITY, &former);
     }
     Ok(())
 }
 
-fn exists<K: MetaKv>(tx: &Tx<'_, K>, inode: &Inode, name: &[u8]) -> Outcome<bool> {
-    Ok(inode.xattr_list_len > 0 && tx.volume.kv.get(&keys::xattr(inode.ino(), name))?.is_some())
+/// Value of an attribute, where it is set.
+fn find<K: MetaKv>(tx: &Tx<'_, K>, inode: &Inode, name: &[u8]) -> Outcome<Option<Vec<u8>>> {
+    if inode.xattr_list_len == 0 {
+        return Ok(None);
+    }
+    let record = tx.volume.kv.get(&keys::xattr(inode.ino(), name))?;
+    Ok(record.map(|record| value_of(&record).to_vec()))
 }
 
-fn delete<K: MetaKv>(tx: &mut Tx<'_, K>, inode: &mut Inode, name: &[u8]) {
+fn delete<K: MetaKv>(tx: &mut Tx<'_, K>, inode: &mut Inode, name: &[u8], former: &[u8]) {
     tx.batch.remove(keys::xattr(inode.ino(), name));
+    uncount(inode, name, former);
+}
+
+fn uncount(inode: &mut Inode, name: &[u8], former: &[u8]) {
     inode.xattr_list_len = inode.xattr_list_len.saturating_sub(list_len(name));
+    inode.xattr_bytes = inode.xattr_bytes.saturating_sub(bytes(name, former));
+}
+
+/// The value in a record: what is behind the version byte.
+pub(in super::super) fn value_of(record: &[u8]) -> &[u8] {
+    record.get(1..).unwrap_or_default()
+}
+
+/// Bytes of an attribute that count: its name and its value.
+pub(in super::super) fn bytes(name: &[u8], value: &[u8]) -> u32 {
+    (name.len() + value.len()) as u32
 }
 
 /// Bytes of a name in the list of names: itself and a NUL.

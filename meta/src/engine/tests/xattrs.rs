@@ -132,6 +132,28 @@ fn sizes_are_bounded() {
 }
 
 #[test]
+fn attributes_of_one_file_take_a_quarter_of_a_mebibyte_at_the_most() {
+    let world = World::new();
+    let root = world.superuser();
+    let ino = root.file(ROOT, "f", 0o644).unwrap();
+    let full = vec![b'x'; XATTR_VALUE_MAX];
+    for name in ["user.a", "user.b", "user.c"] {
+        set_with(&root, ino, name, &full, XattrMode::Any).unwrap();
+        set_with(&root, ino, name, &full, XattrMode::Any).unwrap();
+    }
+    let room = XATTR_VALUE_MAX - 4 * "user.a".len();
+    assert_eq!(set_with(&root, ino, "user.d", &full[..=room], XattrMode::Any), refused(Errno::ENOSPC));
+    assert_eq!(get(&root, ino, "user.d"), refused(Errno::ENODATA));
+    set_with(&root, ino, "user.d", &full[..room], XattrMode::Any).unwrap();
+    assert_eq!(set(&root, ino, "user.e", ""), refused(Errno::ENOSPC));
+    remove(&root, ino, "user.b").unwrap();
+    set(&root, ino, "user.e", "room again").unwrap();
+    let other = root.file(ROOT, "g", 0o644).unwrap();
+    set_with(&root, other, "user.a", &full, XattrMode::Any).unwrap();
+    world.check();
+}
+
+#[test]
 fn capabilities_go_when_privileges_are_killed() {
     let world = World::new();
     let root = world.superuser();
