@@ -169,10 +169,9 @@ impl Model {
         let node = self.node(who, ino)?;
         match node.kind {
             FileKind::Directory => return Err(Errno::EISDIR),
-            FileKind::Regular => ensure(may(node, who, want), Errno::EACCES)?,
+            FileKind::Regular => ensure(may(node, who, if truncate { want | 2 } else { want }), Errno::EACCES)?,
             _ => return Err(Errno::ENXIO),
         }
-        ensure(!truncate || want & 2 != 0, Errno::EINVAL)?;
         if truncate {
             self.resize(ino, 0);
         }

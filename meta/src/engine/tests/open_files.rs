@@ -163,15 +163,31 @@ fn commit_needs_a_handle_that_writes() {
 }
 
 #[test]
-fn truncating_open_is_for_writers() {
+fn truncating_open_is_for_who_may_write() {
     let world = World::new();
     let root = world.superuser();
     let ino = root.create(ROOT, "f", 0o644).unwrap();
     root.write(ino, 0, 0, 8);
-    let open = |access| root.ask(Request::Open { ino, access, truncate: true });
-    assert_eq!(open(READ), Err(Errno::EINVAL.into()));
+    let open = |user: &User<'_>, access| user.ask(Request::Open { ino, access, truncate: true });
+    assert_eq!(open(&root.other(1, 1), READ), Err(Errno::EACCES.into()));
+    let reader = world.user(world.mount(2, ROOT, true), Caller::ROOT);
+    assert_eq!(open(&reader, READ), Err(Errno::EROFS.into()));
     let (attr, layout) = root.open_truncated(ino).unwrap();
     assert_eq!((attr.size, attr.allocated, layout.blocks.len(), layout.version), (0, 0, 0, attr.version));
     assert_eq!(root.dead(), [1]);
+    world.check();
+}
+
+#[test]
+fn handle_that_truncates_and_reads_does_not_write() {
+    let world = World::new();
+    let root = world.superuser();
+    let other = world.user(world.mount(2, ROOT, false), Caller::ROOT);
+    let ino = root.create(ROOT, "f", 0o644).unwrap();
+    root.write(ino, 0, 0, 8);
+    let open = Request::Open { ino, access: READ, truncate: true };
+    let Ok(Reply::Opened(attr, _)) = other.ask(open) else { panic!("not opened") };
+    assert_eq!(attr.size, 0);
+    assert_eq!(other.commit(ino, Vec::new()), Err(Errno::EBADF));
     world.check();
 }
