@@ -10,6 +10,10 @@ use crate::state::{FileHandle, HandleId};
 
 pub(super) async fn open<C: MetaClient>(cx: &Cx<C>, open: Open) -> Result<Answer, Errno> {
     cx.state.flags.permit_open(&open)?;
+    // Only where the kernel does not see to it: it leaves the emptying to us before it looks.
+    if open.truncate && !open.write && cx.state.files.is_executed(cx.ino) {
+        return Err(Errno::ETXTBSY);
+    }
     // No commit of bytes that are about to go may overtake the open that empties the file.
     let quiet = if open.truncate { cx.state.data.quiet(cx.ino).await } else { None };
     let request = Request::Open { ino: cx.ino, access: access(&open), truncate: open.truncate };
@@ -53,13 +57,13 @@ pub(super) struct Admitted {
 pub(super) fn admit<C>(cx: &Cx<C>, attr: Attr, layout: Layout, open: &Open) -> Admitted {
     let state = &cx.state;
     let OpenedFile { file, keep_cache } = state.data.open(&attr, layout);
-    state.files.opened(&attr, open.write);
-    let handle = state.handles.insert(FileHandle::new(&attr, file, open.write));
+    state.files.opened(&attr, open);
+    let handle = state.handles.insert(FileHandle::new(&attr, file, open));
     let (attr, attr_changed) = state.show_opened(attr);
     Admitted { attr, handle, keep_cache, attr_changed }
 }
 
-/// How the server is asked to open.
+/// How the server is asked to open. Emptying a file is writing, whatever the handle may do afterwards.
 pub(super) fn access(open: &Open) -> Access {
-    Access { read: open.read, write: open.write, execute: open.execute }
+    Access { read: open.read, write: open.write || open.truncate, execute: open.execute }
 }

@@ -17,7 +17,7 @@ pub(super) async fn release<C: MetaClient>(cx: &Cx<C>, handle: HandleId) -> Resu
         tracing::error!(ino = %handle.ino, %errno, "data written after the file was closed is lost");
     }
     cx.state.data.close(handle.ino);
-    cx.state.files.closed(handle.ino, handle.write);
+    cx.state.files.closed(handle.ino, handle.write, handle.execute);
     let keep_atime = !cx.state.flags.current().no_atime;
     if cx.state.closes.push(handle.close(keep_atime)) == Turn::Mine {
         cx.state.closes.gathered().await;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use dashmap::DashMap;
 use proto::{Attr, Claim, Close, Errno, FileKind, InodeId, Timespec};
 
-use crate::adapter::SET_ID_BITS;
+use crate::adapter::{Open, SET_ID_BITS};
 use crate::data::File;
 
 /// An open file, one for each open(2).
@@ -16,6 +16,8 @@ pub(crate) struct FileHandle {
     pub(crate) file: Arc<File>,
     /// Whether it was opened for writing.
     pub(crate) write: bool,
+    /// Whether it was opened to be executed: the kernel keeps it open as long as the program runs.
+    pub(crate) execute: bool,
     /// Attributes when it was opened.
     opened: Attr,
     /// First read through this handle.
@@ -23,8 +25,9 @@ pub(crate) struct FileHandle {
 }
 
 impl FileHandle {
-    pub(crate) fn new(attr: &Attr, file: Arc<File>, write: bool) -> Self {
-        Self { ino: attr.ino, file, write, opened: *attr, first_read: OnceLock::new() }
+    pub(crate) fn new(attr: &Attr, file: Arc<File>, open: &Open) -> Self {
+        let (write, execute) = (open.write, open.execute);
+        Self { ino: attr.ino, file, write, execute, opened: *attr, first_read: OnceLock::new() }
     }
 
     /// Notes that bytes were read.
@@ -55,24 +58,27 @@ pub(crate) struct OpenFiles {
 struct OpenInode {
     count: u32,
     writers: u32,
+    executors: u32,
     set_id: bool,
     gone: bool,
 }
 
 impl OpenFiles {
     /// Counts an open.
-    pub(crate) fn opened(&self, attr: &Attr, write: bool) {
+    pub(crate) fn opened(&self, attr: &Attr, open: &Open) {
         let mut inode = self.open.entry(attr.ino).or_default();
         inode.count += 1;
-        inode.writers += u32::from(write);
+        inode.writers += u32::from(open.write);
+        inode.executors += u32::from(open.execute);
         inode.set_id = has_set_id(attr);
     }
 
     /// Counts a close.
-    pub(crate) fn closed(&self, ino: InodeId, write: bool) {
+    pub(crate) fn closed(&self, ino: InodeId, write: bool, execute: bool) {
         self.open.remove_if_mut(&ino, |_, inode| {
             inode.count = inode.count.saturating_sub(1);
             inode.writers = inode.writers.saturating_sub(u32::from(write));
+            inode.executors = inode.executors.saturating_sub(u32::from(execute));
             inode.count == 0
         });
     }
@@ -84,6 +90,11 @@ impl OpenFiles {
         {
             inode.set_id = has_set_id(attr);
         }
+    }
+
+    /// Whether a program runs from the file.
+    pub(crate) fn is_executed(&self, ino: InodeId) -> bool {
+        self.open.get(&ino).is_some_and(|inode| inode.executors > 0)
     }
 
     /// Whether the file carries set-id bits, as far as this mount saw.

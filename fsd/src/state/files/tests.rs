@@ -20,39 +20,53 @@ fn attr(ino: u64, perm: u16) -> Attr {
     }
 }
 
+const READ: Open = Open { read: true, write: false, execute: false, truncate: false, kill_privileges: false };
+const WRITE: Open = Open { write: true, ..READ };
+const EXECUTE: Open = Open { execute: true, ..READ };
+
 #[test]
 fn claims_count_opens_and_know_of_writers() {
     let files = OpenFiles::default();
-    files.opened(&attr(5, 0o644), false);
-    files.opened(&attr(5, 0o644), true);
+    files.opened(&attr(5, 0o644), &READ);
+    files.opened(&attr(5, 0o644), &WRITE);
     assert_eq!(files.claims(), [Claim { ino: InodeId(5), count: 2, write: true }]);
-    files.closed(InodeId(5), true);
+    files.closed(InodeId(5), true, false);
     assert_eq!(files.claims(), [Claim { ino: InodeId(5), count: 1, write: false }]);
-    files.closed(InodeId(5), false);
+    files.closed(InodeId(5), false, false);
     assert!(files.claims().is_empty());
 }
 
 #[test]
 fn file_the_server_lost_is_stale_until_closed() {
     let files = OpenFiles::default();
-    files.opened(&attr(5, 0o644), false);
+    files.opened(&attr(5, 0o644), &READ);
     files.mark_gone(&[InodeId(5), InodeId(6)]);
     assert_eq!(files.permit_use(InodeId(5)), Err(Errno::ESTALE));
     assert_eq!(files.permit_use(InodeId(6)), Ok(()));
     assert!(files.claims().is_empty());
-    files.closed(InodeId(5), false);
+    files.closed(InodeId(5), false, false);
     assert_eq!(files.permit_use(InodeId(5)), Ok(()));
 }
 
 #[test]
 fn set_id_bits_follow_what_replies_say() {
     let files = OpenFiles::default();
-    files.opened(&attr(5, 0o755), true);
+    files.opened(&attr(5, 0o755), &WRITE);
     assert!(!files.has_set_id(InodeId(5)));
     files.note(&attr(5, 0o4755));
     assert!(files.has_set_id(InodeId(5)));
     files.note(&attr(5, 0o755));
     assert!(!files.has_set_id(InodeId(5)));
+}
+
+#[test]
+fn program_runs_until_its_last_handle_is_closed() {
+    let files = OpenFiles::default();
+    files.opened(&attr(5, 0o755), &EXECUTE);
+    files.opened(&attr(5, 0o755), &READ);
+    assert!(files.is_executed(InodeId(5)));
+    files.closed(InodeId(5), false, true);
+    assert!(!files.is_executed(InodeId(5)));
 }
 
 #[test]
