@@ -1,11 +1,12 @@
 //! The ledger: which operations of a session were applied, so that one sent again is answered and not applied twice.
 //!
 //! A mount has at most [`OPERATIONS_IN_FLIGHT_MAX`] unanswered mutations, so the replies of as many suffice: a ring of
-//! records, written in the batch of the mutation itself. Refusals change nothing and are not kept. In memory there is
-//! only which ids the ring holds; the replies are read when an operation is repeated.
+//! records, written in the batch of the mutation itself. Refusals change nothing and are not kept, and of block maps only
+//! the version is: they can be read again. In memory there is only which ids the ring holds; the replies are read when an
+//! operation is repeated.
 
 use proto::limits::OPERATIONS_IN_FLIGHT_MAX;
-use proto::{OperationId, Reply};
+use proto::{Layout, OperationId, Reply};
 
 use super::error::EngineError;
 use super::inode::{decode_record, encode_record};
@@ -82,7 +83,16 @@ pub(super) fn slot(operation: OperationId) -> u16 {
 }
 
 pub(super) fn encode(operation: OperationId, reply: &Reply) -> Vec<u8> {
-    encode_record(&(operation, reply))
+    match reply {
+        Reply::Opened(attr, layout) => encode_record(&(operation, Reply::Opened(*attr, silent(layout)))),
+        other => encode_record(&(operation, other)),
+    }
+}
+
+/// A map that speaks of no block: whoever gets it asks for more.
+fn silent(layout: &Layout) -> Layout {
+    let first = layout.first;
+    Layout { version: layout.version, inline: None, first, behind: first, blocks: Vec::new() }
 }
 
 pub(super) fn decode(value: &[u8]) -> Result<(OperationId, Reply), EngineError> {

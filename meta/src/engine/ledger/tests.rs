@@ -1,3 +1,6 @@
+use bytes::Bytes;
+use proto::{Attr, BlockIndex, FileKind, InodeId, ObjectId, Piece, StoredFrame, Timespec};
+
 use super::*;
 
 const APPLIED: Standing = Standing::Applied { inherited: false };
@@ -44,4 +47,34 @@ fn inherited_operation_is_so_until_noted() {
     window.note(OperationId(300));
     assert_eq!(standing(&window, 300), APPLIED);
     assert_eq!(standing(&window, 299), Standing::Applied { inherited: true });
+}
+
+#[test]
+fn block_map_of_an_opened_file_is_not_kept() {
+    let time = Timespec { secs: 1 << 40, nanos: 999_999_999 };
+    let attr = Attr {
+        ino: InodeId(1 << 40),
+        kind: FileKind::Regular,
+        perm: 0o644,
+        nlink: 1,
+        uid: 1000,
+        gid: 1000,
+        rdev: 0,
+        size: 1 << 40,
+        allocated: 1 << 40,
+        atime: time,
+        mtime: time,
+        ctime: time,
+        btime: time,
+        version: 7,
+    };
+    let frames = vec![StoredFrame::new(1 << 17, false); 32];
+    let piece = Piece { start: 0, end: 9, origin: 0, len: 9, object: ObjectId(5), object_offset: 0, frames };
+    let blocks: Vec<_> = (0..16).map(|index| (BlockIndex(index), vec![piece.clone(); 100])).collect();
+    let inline = Some(Bytes::from_static(b"content"));
+    let layout = Layout { version: 7, inline, first: BlockIndex(0), behind: BlockIndex(16), blocks };
+    let record = encode(OperationId(9), &Reply::Opened(attr, layout));
+    assert!(record.len() < 256, "{} bytes", record.len());
+    let silent = Layout { version: 7, inline: None, first: BlockIndex(0), behind: BlockIndex(0), blocks: Vec::new() };
+    assert_eq!(decode(&record).unwrap(), (OperationId(9), Reply::Opened(attr, silent)));
 }
