@@ -3,15 +3,44 @@
 //! A shard's lock decides between an unlink and an open: the one that takes it first wins, and the unlink keeps it until
 //! its commit can be seen.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
-use proto::{InodeId, SessionId};
+use proto::{InodeId, SessionId, Timespec};
 
 const SHARDS: usize = 64;
 
 /// Files one session may hold open: bounds what one mount can make the server remember.
 pub(super) const OPEN_FILES_MAX: u32 = 1 << 20;
+
+/// Seconds after the start in which files that lose their last name are kept for sessions that have not claimed yet. A
+/// mount that comes back claims at once; one that never does must not keep everybody's deleted files.
+const CLAIM_SECS: i64 = 600;
+
+/// Sessions of an earlier process that have not said yet which files they hold open.
+#[derive(Debug)]
+pub(super) struct Unclaimed {
+    sessions: BTreeSet<SessionId>,
+    until: Timespec,
+}
+
+impl Unclaimed {
+    /// All sessions that are there when a volume is opened.
+    pub(super) fn new(sessions: impl Iterator<Item = SessionId>, now: Timespec) -> Self {
+        let until = Timespec { secs: now.secs.saturating_add(CLAIM_SECS), ..now };
+        Self { sessions: sessions.collect(), until }
+    }
+
+    /// The session has claimed all, or is over. Tells whether it was awaited.
+    pub(super) fn remove(&mut self, session: SessionId) -> bool {
+        self.sessions.remove(&session)
+    }
+
+    /// Sessions that may hold any file open.
+    pub(super) fn at(&self, now: Timespec) -> impl Iterator<Item = SessionId> + '_ {
+        self.sessions.iter().copied().filter(move |_| now < self.until)
+    }
+}
 
 /// A session's opens of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 pub(super) mod attr;
 pub(super) mod bounds;
+pub(super) mod claim;
 pub(super) mod close;
 pub(super) mod commit;
 pub(super) mod content;
@@ -151,7 +152,10 @@ pub(super) fn repeat<K: MetaKv>(
 ) -> Outcome<Reply> {
     let reply = tx.recall(ask.session.id, operation)?;
     let Reply::Opened(then, _) = &reply else { return Ok(reply) };
-    let Some(inode) = tx.find_inode(then.ino)?.filter(|inode| !inode.is_orphan()) else { return Ok(reply) };
+    let Some(inode) = tx.find_inode(then.ino)? else { return Ok(reply) };
+    if inode.is_orphan() && !claim::is_holder(tx.volume, ask, inode.ino())? {
+        return Ok(reply);
+    }
     let head = layout::head(&tx, &inode)?;
     if inherited {
         // Whether it may write is not kept: the mount asked for it then, and may have been allowed to.

@@ -152,11 +152,8 @@ impl<K: MetaKv> Volume<K> {
                 break;
             }
         }
-        for ino in self.orphans_of(id)? {
-            let mut tx = Tx::begin(self);
-            remove::drop_holder(&mut tx, now, ino, id)?;
-            tx.commit()?;
-        }
+        Tx::begin(self).note_claimed(id);
+        self.drop_orphans(id, now)?;
         let mut tx = Tx::begin(self);
         for key in tx.keys_in(&keys::ledger_of(id), usize::MAX)? {
             tx.batch.remove(key);
@@ -164,6 +161,24 @@ impl<K: MetaKv> Volume<K> {
         tx.batch.remove(keys::session(id));
         tx.forget_window(id);
         Ok(tx.commit()?)
+    }
+
+    /// The session has claimed all that it holds open. What was kept for it besides goes.
+    pub(super) fn end_claims(&self, id: SessionId, now: Timespec) -> Outcome<()> {
+        if Tx::begin(self).note_claimed(id) {
+            self.drop_orphans(id, now)?;
+        }
+        Ok(())
+    }
+
+    /// Drops the session from the holders of files without a name that it does not hold open.
+    fn drop_orphans(&self, id: SessionId, now: Timespec) -> Outcome<()> {
+        for ino in self.orphans_of(id)? {
+            let mut tx = Tx::begin(self);
+            remove::drop_holder(&mut tx, now, ino, id)?;
+            tx.commit()?;
+        }
+        Ok(())
     }
 
     fn orphans_of(&self, id: SessionId) -> Result<Vec<InodeId>, EngineError> {

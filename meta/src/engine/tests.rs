@@ -1,5 +1,6 @@
 //! Scenarios in a tiny world: one volume in memory, a clock that is told the time, mounts and users by hand.
 
+mod claims;
 mod content;
 mod crash;
 mod hostile;

@@ -231,6 +231,20 @@ impl<'v, K: MetaKv> Tx<'v, K> {
         self.opens.insert(volume.opens.shard(ino))
     }
 
+    /// Sessions that hold a file open, or may do so, as of the end of the transaction.
+    pub(super) fn holders(&mut self, ino: InodeId, now: Timespec) -> Vec<SessionId> {
+        let mut holders = self.lock_opens(ino).holders(ino);
+        let unclaimed = self.writer.unclaimed.at(now).filter(|session| !holders.contains(session));
+        let unclaimed: Vec<_> = unclaimed.collect();
+        holders.extend(unclaimed);
+        holders
+    }
+
+    /// Notes that a session has claimed all that it holds open, or is over. Tells whether that was awaited.
+    pub(super) fn note_claimed(&mut self, session: SessionId) -> bool {
+        self.writer.unclaimed.remove(session)
+    }
+
     /// Has the file open for the session once the transaction is committed. `ENFILE` where it holds too many.
     pub(super) fn open_file(&mut self, ino: InodeId, session: SessionId, write: bool) -> Outcome<()> {
         if self.volume.live(session).is_some_and(|live| live.open_files() >= OPEN_FILES_MAX) {

@@ -19,7 +19,7 @@ use super::inode::{Content, Dentry, Inode, decode_record, encode_record};
 use super::keys::{self, MapId, Range};
 use super::ledger::{Standing, Window};
 use super::names::NameHasher;
-use super::opens::Opens;
+use super::opens::{Opens, Unclaimed};
 use super::ops;
 use super::session::{LiveSession, SessionContext, SessionRecord};
 use super::tx::Tx;
@@ -90,6 +90,7 @@ struct Superblock {
 
 /// State that only the holder of the writer lock reads or changes.
 pub(super) struct Writer {
+    pub(super) unclaimed: Unclaimed,
     pub(super) counters: Counters,
     pub(super) grants: Grants,
     /// Ledger windows of the sessions that changed something since the start.
@@ -132,6 +133,14 @@ impl<K: MetaKv> Volume<K> {
         };
         kv.persist(superblock.counters.sequence)?;
         let Superblock { block_size, name_key, counters } = superblock;
+        let sessions = load_sessions(&kv)?;
+        let writer = Writer {
+            unclaimed: Unclaimed::new(sessions.keys().copied(), now),
+            counters,
+            grants: load_grants(&kv)?,
+            windows: HashMap::new(),
+            dead_since: 0,
+        };
         let volume = Self {
             names: NameHasher::new(name_key),
             name_key,
@@ -140,12 +149,12 @@ impl<K: MetaKv> Volume<K> {
             inodes: Cache::new(INODE_CACHE_MAX),
             dentries: Cache::new(DENTRY_CACHE_MAX),
             opens: Opens::new(),
-            sessions: RwLock::new(load_sessions(&kv)?),
+            sessions: RwLock::new(sessions),
             sequence: AtomicU64::new(counters.sequence.0),
             durable: AtomicU64::new(kv.persisted().0),
             inodes_used: AtomicU64::new(counters.inodes_used),
             bytes_used: AtomicU64::new(counters.bytes_used),
-            writer: Mutex::new(Writer { counters, grants: load_grants(&kv)?, windows: HashMap::new(), dead_since: 0 }),
+            writer: Mutex::new(writer),
             kv,
         };
         Ok(volume)
@@ -188,7 +197,7 @@ impl<K: MetaKv> Volume<K> {
             (request, Some(operation)) if request.is_mutation() => self.mutate(ask, operation, request),
             (request, _) if request.is_mutation() => Err(Refused::Malformed.into()),
             (Request::Release { closes }, _) => ops::close::release(self, ask, closes),
-            (Request::Reclaim { claims }, _) => ops::close::reclaim(self, ask, claims),
+            (Request::Reclaim { claims }, _) => ops::claim::reclaim(self, ask, claims),
             (request, _) => self.observe(ask, request),
         }
     }

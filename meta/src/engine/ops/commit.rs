@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use proto::limits::PIECES_MAX;
-use proto::{BlockChange, BlockIndex, Commit, Errno, ObjectId, Piece, Reply, allocated, insert_piece, punch};
+use proto::{BlockChange, BlockIndex, Commit, Errno, FileKind, ObjectId, Piece, Reply, allocated, insert_piece, punch};
 
 use super::{Ask, bounds, content};
 use crate::engine::error::Outcome;
@@ -18,7 +18,8 @@ use crate::store::MetaKv;
 /// Applies a commit.
 pub(super) fn commit<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, commit: &Commit) -> Outcome<Reply> {
     let mut inode = Inode::clone(&*ask.inode(tx, commit.ino)?);
-    if !tx.volume.opens.find(commit.ino, ask.session.id).is_some_and(|holder| holder.write) {
+    let is_writer = tx.volume.opens.find(commit.ino, ask.session.id).is_some_and(|holder| holder.write);
+    if !is_writer || inode.attr.kind != FileKind::Regular {
         return Err(Errno::EBADF.into());
     }
     let before = inode.clone();

@@ -63,7 +63,7 @@ pub(super) fn lose_name<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, victim: &I
     }
     if victim.attr.nlink == 0 {
         let ino = victim.ino();
-        let holders = tx.lock_opens(ino).holders(ino);
+        let holders = tx.holders(ino, ask.now);
         if holders.is_empty() {
             return tx.destroy(&victim, ask.now);
         }

@@ -93,32 +93,6 @@ fn close_keeps_a_newer_access_time() {
 }
 
 #[test]
-fn claims_after_a_restart_bring_open_files_back() {
-    let kv = MemoryKv::default();
-    let world = World::on(kv.clone(), super::world::LIMITS);
-    let session = world.superuser().session;
-    let root = world.superuser();
-    let (kept, orphan) = (root.create(ROOT, "kept", 0o644).unwrap(), root.create(ROOT, "orphan", 0o644).unwrap());
-    root.unlink(ROOT, "orphan").unwrap();
-
-    let world = world.restarted(kv);
-    let root = world.user(session, Caller::ROOT);
-    assert_eq!(root.commit(kept, Vec::new()), Err(Errno::EBADF));
-    assert_eq!(root.stat(orphan), Err(Errno::ESTALE), "not claimed yet");
-    assert_eq!(reclaim(&root, kept, 1, true), []);
-    assert_eq!(reclaim(&root, orphan, 2, false), []);
-    assert_eq!(reclaim(&root, orphan, 2, false), [], "claiming twice is claiming once");
-    assert_eq!(reclaim(&root, InodeId(999), 1, false), [InodeId(999)]);
-    root.commit(kept, Vec::new()).unwrap();
-    assert_eq!(root.commit(orphan, Vec::new()), Err(Errno::EBADF), "claimed for reading");
-    root.close(orphan);
-    assert!(root.stat(orphan).is_ok());
-    root.close(orphan);
-    assert_eq!(root.stat(orphan), Err(Errno::ESTALE));
-    world.check();
-}
-
-#[test]
 fn orphans_nobody_claims_go_with_their_session() {
     let kv = MemoryKv::default();
     let world = World::on(kv.clone(), super::world::LIMITS);
