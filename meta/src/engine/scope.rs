@@ -6,14 +6,15 @@ use std::ops::ControlFlow;
 
 use proto::{Errno, InodeId};
 
-use super::error::{EngineError, Outcome};
+use super::error::Outcome;
 use super::inode::Inode;
 use super::keys;
 use super::session::SessionContext;
 use super::view::View;
 
-/// Steps of a walk to the root before it must be going in a circle.
-const DEPTH_MAX: u32 = 1 << 20;
+/// Directories from the root down to a directory at the most: bounds every walk up, which others wait for. Twice what
+/// the longest path of a system call can name. A tree that was moved can reach below; walks from there are refused.
+pub(super) const DEPTH_MAX: u32 = 4096;
 
 /// `ESTALE` unless the session may name the file.
 pub(super) fn check(view: &impl View, session: &SessionContext, inode: &Inode) -> Outcome<()> {
@@ -51,9 +52,9 @@ pub(super) fn parents(view: &impl View, ino: InodeId) -> Outcome<Vec<InodeId>> {
     Ok(parents)
 }
 
-/// Whether directory `ino` is `ancestor` or below it.
+/// Whether directory `ino` is `ancestor` or below it. `ELOOP` where it is too deep to tell.
 pub(super) fn is_below(view: &impl View, mut ino: InodeId, ancestor: InodeId) -> Outcome<bool> {
-    for _ in 0..DEPTH_MAX {
+    for _ in 0..=DEPTH_MAX {
         if ino == ancestor {
             return Ok(true);
         }
@@ -62,5 +63,17 @@ pub(super) fn is_below(view: &impl View, mut ino: InodeId, ancestor: InodeId) ->
         }
         ino = view.linked(ino)?.parent;
     }
-    Err(EngineError::corrupt(format_args!("directory {ino} is below itself")).into())
+    Err(Errno::ELOOP.into())
+}
+
+/// `ELOOP` where a directory in `dir` would be too deep.
+pub(super) fn check_depth(view: &impl View, dir: &Inode) -> Outcome<()> {
+    let mut ino = dir.ino();
+    for _ in 0..DEPTH_MAX {
+        if ino == InodeId::ROOT {
+            return Ok(());
+        }
+        ino = view.linked(ino)?.parent;
+    }
+    Err(Errno::ELOOP.into())
 }

@@ -7,6 +7,7 @@ use crate::engine::error::Outcome;
 use crate::engine::inode::{Content, Dentry, Inode};
 use crate::engine::keys::MapId;
 use crate::engine::permit::{self, EXECUTE, GROUP_EXECUTE, SET_GID, WRITE};
+use crate::engine::scope;
 use crate::engine::tx::Tx;
 use crate::engine::view::View;
 use crate::store::MetaKv;
@@ -109,8 +110,11 @@ fn new_file<K: MetaKv>(
     perm: u16,
 ) -> Outcome<Inode> {
     permit::access(&dir.attr, ask.caller, WRITE | EXECUTE)?;
-    if kind == FileKind::Directory && dir.attr.nlink >= LINKS_MAX {
-        return Err(Errno::EMLINK.into());
+    if kind == FileKind::Directory {
+        if dir.attr.nlink >= LINKS_MAX {
+            return Err(Errno::EMLINK.into());
+        }
+        scope::check_depth(tx, dir)?;
     }
     tx.charge_inode()?;
     let ino = InodeId(tx.new_id());

@@ -44,10 +44,10 @@ pub(super) fn rename<K: MetaKv>(
         Some(target) => permit::removal(&to.dir.attr, &target.attr, ask.caller)?,
         None => permit::access(&to.dir.attr, ask.caller, WRITE | EXECUTE)?,
     }
-    check_parent_change(ask, &from, &to, &source)?;
+    check_parent_change(tx, ask, &from, &to, &source)?;
     if mode == RenameMode::Exchange {
         let target = to.inode.clone().ok_or(Errno::ENOENT)?;
-        check_parent_change(ask, &to, &from, &target)?;
+        check_parent_change(tx, ask, &to, &from, &target)?;
         exchange(tx, ask, &from, &to, &source, &target)?;
     } else {
         if let Some(target) = &to.inode {
@@ -97,12 +97,21 @@ fn check_replaceable(source: &Inode, target: &Inode) -> Outcome<()> {
 }
 
 /// A directory that changes its parent is written to: its `..` is another one.
-fn check_parent_change(ask: &Ask<'_>, from: &Place<'_>, to: &Place<'_>, moved: &Inode) -> Outcome<()> {
+fn check_parent_change<K: MetaKv>(
+    tx: &Tx<'_, K>,
+    ask: &Ask<'_>,
+    from: &Place<'_>,
+    to: &Place<'_>,
+    moved: &Inode,
+) -> Outcome<()> {
     if !moved.is_dir() || from.dir.ino() == to.dir.ino() {
         return Ok(());
     }
     permit::access(&moved.attr, ask.caller, WRITE)?;
-    if to.dir.attr.nlink >= LINKS_MAX { Err(Errno::EMLINK.into()) } else { Ok(()) }
+    if to.dir.attr.nlink >= LINKS_MAX {
+        return Err(Errno::EMLINK.into());
+    }
+    scope::check_depth(tx, &to.dir)
 }
 
 fn replace<K: MetaKv>(

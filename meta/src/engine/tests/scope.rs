@@ -147,3 +147,49 @@ fn mount_paths_name_directories() {
     assert_eq!(resolve("/in/f"), Err(Errno::ENOTDIR));
     assert_eq!(resolve("/in/../out"), Err(Errno::ENOENT));
 }
+
+/// `len` directories, each in the one before: the first and the last.
+fn chain(root: &User<'_>, parent: InodeId, text: &str, len: usize) -> (InodeId, InodeId) {
+    let top = root.mkdir(parent, text, 0o755).unwrap();
+    (top, (1..len).fold(top, |dir, _| root.mkdir(dir, "d", 0o755).unwrap()))
+}
+
+#[test]
+fn trees_end_at_a_depth_that_every_walk_can_climb() {
+    let world = World::new();
+    let root = world.superuser();
+    let (top, mut deepest) = chain(&root, ROOT, "top", 64);
+    for _ in 1..64 {
+        let (_, bottom) = chain(&root, ROOT, "next", 64);
+        root.rename((ROOT, "next"), (deepest, "next")).unwrap();
+        deepest = bottom;
+    }
+    assert_eq!(root.mkdir(deepest, "d", 0o755), Err(Errno::ELOOP));
+    chain(&root, ROOT, "next", 3);
+    assert_eq!(root.rename((ROOT, "next"), (deepest, "next")), Err(Errno::ELOOP));
+    let file = root.file(deepest, "f", 0o644).unwrap();
+    let scoped = world.user(world.mount(2, top, false), Caller::ROOT);
+    assert!(scoped.stat(file).is_ok());
+    assert_eq!(scoped.mkdir(deepest, "d", 0o755), Err(Errno::ELOOP));
+    world.check();
+}
+
+#[test]
+fn tree_that_was_moved_below_the_depth_of_walks_can_be_moved_back() {
+    let world = World::new();
+    let root = world.superuser();
+    let (top, mut deepest) = chain(&root, ROOT, "top", 63);
+    for _ in 1..65 {
+        let (_, bottom) = chain(&root, ROOT, "next", 63);
+        root.rename((ROOT, "next"), (deepest, "next")).unwrap();
+        deepest = bottom;
+    }
+    let (moved, bottom) = chain(&root, ROOT, "next", 10);
+    root.rename((ROOT, "next"), (deepest, "next")).unwrap();
+    let scoped = world.user(world.mount(2, top, false), Caller::ROOT);
+    assert!(scoped.stat(moved).is_ok());
+    assert_eq!(scoped.stat(bottom), Err(Errno::ELOOP));
+    root.rename((deepest, "next"), (top, "back")).unwrap();
+    assert!(scoped.stat(bottom).is_ok());
+    world.check();
+}
