@@ -24,3 +24,6 @@ pub(crate) trait MetaClient {
     /// Carries `request` out for `caller`. Errors are meant for the application.
     fn call(&self, caller: &Caller, request: Request) -> impl Future<Output = Result<Reply, Errno>>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,3 +127,6 @@ fn unexpected(request: &'static str, reply: &Reply) -> Errno {
     tracing::error!(request, ?reply, "answer of another kind");
     Errno::EIO
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,7 @@ pub(super) fn admit<C>(cx: &Cx<C>, attr: Attr, layout: Layout, open: &Open) -> A
     Admitted { attr, handle, keep_cache, attr_changed }
 }
 
-/// How the server is asked to open. Emptying a file is writing, whatever the handle may do afterwards.
+/// How the server is asked to open.
 pub(super) fn access(open: &Open) -> Access {
-    Access { read: open.read, write: open.write || open.truncate, execute: open.execute }
+    Access { read: open.read, write: open.write, execute: open.execute }
 }
