@@ -31,6 +31,7 @@ use crate::client::MetaClient;
 use crate::state::State;
 
 pub(crate) use flush::{flush_everything, write_back};
+pub(crate) use release::settle;
 
 /// What an operation works with.
 #[derive(Debug)]

@@ -337,11 +337,11 @@ async fn groups_are_sent_when_the_decision_depends_on_them() {
 }
 
 #[tokio::test]
-async fn release_is_not_repeated_because_claims_set_the_count_right() {
+async fn release_is_sent_once_and_its_loss_is_told() {
     LocalSet::new()
         .run_until(async {
             let world = World::start(once(Act::Break)).await;
-            assert_eq!(world.call(Request::Release { closes: Vec::new() }).await, Ok(Reply::Done));
+            assert_eq!(world.call(Request::Release { closes: Vec::new() }).await, Err(Errno::EIO));
             assert_eq!(world.operations(), [None]);
         })
         .await;

@@ -17,14 +17,22 @@ pub(super) async fn open<C: MetaClient>(cx: &Cx<C>, open: Open) -> Result<Answer
     // No commit of bytes that are about to go may overtake the open that empties the file.
     let quiet = if open.truncate { cx.state.data.quiet(cx.ino).await } else { None };
     let request = Request::Open { ino: cx.ino, access: access(&open), truncate: open.truncate };
-    let (attr, layout) = match cx.call(request).await? {
-        Reply::Opened(attr, layout) => (attr, layout),
-        other => return Err(unexpected("open", &other)),
+    let opening = cx.state.files.opening(cx.ino).await;
+    let (attr, layout) = match cx.call(request).await {
+        Ok(Reply::Opened(attr, layout)) => (attr, layout),
+        Ok(other) => return Err(unexpected("open", &other)),
+        // What became of it may be unknown.
+        Err(Errno::EIO) => return Err(Errno::EIO),
+        Err(errno) => {
+            opening.answered();
+            return Err(errno);
+        }
     };
     if let Some(quiet) = quiet {
         cx.state.data.settle_truncating_open(quiet);
     }
     let Admitted { handle, keep_cache, attr_changed, .. } = admit(cx, attr, layout, &open);
+    opening.answered();
     let answer = Answer::Opened { handle, keep_cache, attr_changed: attr_changed || open.truncate };
     if open.truncate
         && open.kill_privileges

@@ -1,9 +1,9 @@
 //! release: the last copy of a handle is closed. The kernel was answered before this runs: nobody waits.
 
 use proto::limits::HANDLES_MAX;
-use proto::{Caller, Errno, Request};
+use proto::{Caller, Claim, Errno, InodeId, Reply, Request};
 
-use super::Cx;
+use super::{Cx, unexpected};
 use crate::adapter::Answer;
 use crate::client::MetaClient;
 use crate::state::{HandleId, Turn};
@@ -21,14 +21,47 @@ pub(super) async fn release<C: MetaClient>(cx: &Cx<C>, handle: HandleId) -> Resu
     let keep_atime = !cx.state.flags.current().no_atime;
     if cx.state.closes.push(handle.close(keep_atime)) == Turn::Mine {
         cx.state.closes.gathered().await;
-        send_closes(cx).await?;
+        send_closes(cx).await;
+        settle(cx).await;
     }
     Ok(Answer::Done)
 }
 
-async fn send_closes<C: MetaClient>(cx: &Cx<C>) -> Result<(), Errno> {
+/// A close is sent once: a second one could take back an open that was made since.
+async fn send_closes<C: MetaClient>(cx: &Cx<C>) {
     for closes in cx.state.closes.take().chunks(HANDLES_MAX) {
-        cx.client.call(&Caller::ROOT, Request::Release { closes: closes.to_vec() }).await?;
+        let sent = cx.client.call(&Caller::ROOT, Request::Release { closes: closes.to_vec() }).await;
+        cx.state.files.released(closes, sent.is_ok());
     }
-    Ok(())
 }
+
+/// Tells the server which files are not open, where a lost reply left that open. What fails is tried again next time.
+pub(crate) async fn settle<C: MetaClient>(cx: &Cx<C>) {
+    let Some(settling) = cx.state.files.settle().await else { return };
+    loop {
+        let claims = settling.next();
+        if claims.is_empty() {
+            return;
+        }
+        let told = claim(cx, &claims).await;
+        let opened = settling.told(&claims, told.is_ok());
+        if !opened.is_empty()
+            && let Ok(gone) = claim(cx, &opened).await
+        {
+            cx.state.files.mark_gone(&gone);
+        }
+        if told.is_err() {
+            return;
+        }
+    }
+}
+
+async fn claim<C: MetaClient>(cx: &Cx<C>, claims: &[Claim]) -> Result<Vec<InodeId>, Errno> {
+    match cx.client.call(&Caller::ROOT, Request::Reclaim { claims: claims.to_vec() }).await? {
+        Reply::Claimed { gone } => Ok(gone),
+        other => Err(unexpected("reclaim", &other)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -31,12 +31,18 @@ impl MetaClient for Scripted {
     }
 }
 
-const DIR: InodeId = InodeId(9);
+pub(super) const DIR: InodeId = InodeId(9);
 const NOW: Timespec = Timespec { secs: 100_000, nanos: 0 };
-const READ_ONLY: Open = Open { read: true, write: false, execute: false, truncate: false, kill_privileges: false };
+pub(super) const READ_ONLY: Open =
+    Open { read: true, write: false, execute: false, truncate: false, kill_privileges: false };
 const WRITE: Open = Open { write: true, ..READ_ONLY };
 
 fn world(flags: &str) -> Cx<Scripted> {
+    world_with(flags, Scripted::default())
+}
+
+/// A mount that asks `client`.
+pub(super) fn world_with<C>(flags: &str, client: C) -> Cx<C> {
     let flags = MountFlags::parse(flags).unwrap();
     let volume = VolumeSettings {
         id: VolumeId(uuid::Uuid::nil()),
@@ -57,7 +63,7 @@ fn world(flags: &str) -> Cx<Scripted> {
     let second = Duration::from_secs(1);
     let presentation = Presentation { root: DIR, attr_valid: second, entry_valid: second, no_suid: flags.no_suid };
     let state = State::new(presentation, Arc::new(LiveFlags::new(flags)), Arc::new(OpenFiles::default()), data);
-    Cx { state: Arc::new(state), client: Scripted::default(), caller: Caller::ROOT, ino: DIR, now: NOW }
+    Cx { state: Arc::new(state), client, caller: Caller::ROOT, ino: DIR, now: NOW }
 }
 
 impl Cx<Scripted> {
@@ -84,7 +90,7 @@ impl Cx<Scripted> {
     }
 }
 
-fn attr(version: u64, perm: u16) -> Attr {
+pub(super) fn attr(version: u64, perm: u16) -> Attr {
     let time = Timespec { secs: 1000, nanos: 0 };
     Attr {
         ino: DIR,
@@ -104,11 +110,11 @@ fn attr(version: u64, perm: u16) -> Attr {
     }
 }
 
-fn empty_layout(version: u64) -> Layout {
+pub(super) fn empty_layout(version: u64) -> Layout {
     Layout { version, inline: None, first: BlockIndex(0), behind: BlockIndex(1), blocks: Vec::new() }
 }
 
-fn name(text: &str) -> Name {
+pub(super) fn name(text: &str) -> Name {
     Name::new(text.as_bytes()).unwrap()
 }
 

@@ -24,7 +24,7 @@ use super::interrupts::Interrupts;
 use super::notify::drop_caches;
 use crate::adapter::{Incoming, Operation, parse};
 use crate::client::{Link, Rpc, ServerSession};
-use crate::ops::{Cx, flush_everything, write_back};
+use crate::ops::{Cx, flush_everything, settle, write_back};
 use crate::state::State;
 
 /// Requests show as readable, the end of the mount as an error.
@@ -216,13 +216,15 @@ impl Worker {
         tracing::error!(operations = self.to_finish.get(), "operations were given up: written data may be lost");
     }
 
-    /// Commits what lies about for long, so that others see it and a crash takes little. Does not end.
+    /// Commits what lies about for long, so that others see it and a crash takes little, and settles what a lost reply
+    /// left open. Does not end.
     pub(crate) async fn write_back(&self) {
         loop {
             tokio::time::sleep(WRITE_BACK).await;
             let cx = self.own_context();
             let since = Timespec { secs: cx.now.secs - WRITE_BACK.as_secs() as i64, ..cx.now };
             write_back(&cx, since).await;
+            settle(&cx).await;
         }
     }
 

@@ -1,8 +1,12 @@
 //! Open files: what the metadata server must hear again after its restart, and what a write must know.
 
-use std::sync::{Arc, OnceLock};
+mod doubts;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use dashmap::DashMap;
+use dashmap::mapref::multiple::RefMutMulti;
 use proto::{Attr, Claim, Close, Errno, FileKind, InodeId, Timespec};
 
 use crate::adapter::{Open, SET_ID_BITS};
@@ -48,15 +52,27 @@ fn atime_is_due(attr: &Attr, now: Timespec) -> bool {
     attr.atime <= attr.mtime || attr.atime <= attr.ctime || attr.atime.secs.saturating_add(DAY) <= now.secs
 }
 
-/// The files that are open, by inode.
+/// The files that are open, or that the server may count as open, by inode.
 #[derive(Debug, Default)]
 pub(crate) struct OpenFiles {
     open: DashMap<InodeId, OpenInode>,
+    /// Files that are not open, of which the server may not know.
+    unsettled: Mutex<BTreeSet<InodeId>>,
+    /// Held while the server is told of them.
+    settling: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct OpenInode {
     count: u32,
+    /// Opens that the server has not answered.
+    opening: u32,
+    /// Closes that the server has not answered: it counts these opens still.
+    closing: u32,
+    /// Whether the server may count more.
+    doubtful: bool,
+    /// Whether the server is being told that the file is not open.
+    settling: bool,
     writers: u32,
     executors: u32,
     set_id: bool,
@@ -73,14 +89,15 @@ impl OpenFiles {
         inode.set_id = has_set_id(attr);
     }
 
-    /// Counts a close.
+    /// Counts a close. [`OpenFiles::released`] follows when the server was told.
     pub(crate) fn closed(&self, ino: InodeId, write: bool, execute: bool) {
-        self.open.remove_if_mut(&ino, |_, inode| {
+        if let Some(mut inode) = self.open.get_mut(&ino) {
             inode.count = inode.count.saturating_sub(1);
+            inode.closing += 1;
             inode.writers = inode.writers.saturating_sub(u32::from(write));
             inode.executors = inode.executors.saturating_sub(u32::from(execute));
-            inode.count == 0
-        });
+            inode.gone &= inode.count > 0;
+        }
     }
 
     /// Takes notice of attributes that a reply carried.
@@ -114,20 +131,37 @@ impl OpenFiles {
     pub(crate) fn mark_gone(&self, inodes: &[InodeId]) {
         for ino in inodes {
             if let Some(mut inode) = self.open.get_mut(ino) {
-                inode.gone = true;
+                inode.gone = inode.count > 0;
             }
         }
     }
 
-    /// Everything that is open.
+    /// Everything that is open, for a server that was away. From here on it may count more opens of these files: those
+    /// that were on their way are sent again, and closes may overtake a claim.
     pub(crate) fn claims(&self) -> Vec<Claim> {
-        let claim = |ino: InodeId, inode: &OpenInode| Claim { ino, count: inode.count, write: inode.writers > 0 };
-        self.open.iter().filter(|entry| !entry.gone).map(|entry| claim(*entry.key(), &entry)).collect()
+        let claim = |mut entry: RefMutMulti<'_, InodeId, OpenInode>| {
+            entry.doubtful = true;
+            entry.claim(*entry.key())
+        };
+        self.open.iter_mut().filter_map(claim).collect()
     }
 
     /// The inodes that are open.
     pub(crate) fn inodes(&self) -> Vec<InodeId> {
         self.open.iter().map(|entry| *entry.key()).collect()
+    }
+}
+
+impl OpenInode {
+    /// What the server is to count, if anything: also what closes on their way will take off.
+    fn claim(&self, ino: InodeId) -> Option<Claim> {
+        let count = self.count + self.closing;
+        (count > 0 && !self.gone).then_some(Claim { ino, count, write: self.writers > 0 })
+    }
+
+    /// Whether nobody has the file open or is about to.
+    fn is_idle(&self) -> bool {
+        self.count + self.opening + self.closing == 0
     }
 }
 
