@@ -52,7 +52,7 @@ pub(crate) struct ServerSession {
     /// The root the kernel knows: a session with another one cannot go on under this mount.
     root: OnceLock<InodeId>,
     identity: Mutex<Option<Identity>>,
-    /// One connection at a time opens a session anew or claims open files; when that was done last.
+    /// One connection at a time opens a session anew or claims open files.
     renewal: tokio::sync::Mutex<Renewal>,
     ended: watch::Sender<Option<String>>,
 }
@@ -60,6 +60,7 @@ pub(crate) struct ServerSession {
 #[derive(Debug, Default)]
 struct Renewal {
     generation: u64,
+    /// Begin of the last claim that the server took as a whole.
     claimed: Option<Instant>,
 }
 
@@ -151,8 +152,9 @@ impl ServerSession {
                 if let Some(lost) = lost {
                     let mut renewal = self.renewal.lock().await;
                     if renewal.claimed.is_none_or(|claimed| claimed < lost) {
-                        renewal.claimed = Some(Instant::now());
+                        let begun = Instant::now();
                         self.claim(connection).await?;
+                        renewal.claimed = Some(begun);
                     }
                 }
                 Ok((identity, welcome))

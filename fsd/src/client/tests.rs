@@ -1,6 +1,6 @@
 //! The client against a scripted server behind a real QUIC connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,6 +47,8 @@ struct Seen {
     /// How greetings that resume are refused.
     refuse_resume: RefCell<Option<SessionRefusal>>,
     refuse_open: RefCell<Option<SessionRefusal>>,
+    /// Claims at which the connection breaks.
+    claims_lost: Cell<usize>,
     hellos: RefCell<Vec<Hello>>,
     requests: RefCell<Vec<RequestFrame>>,
 }
@@ -63,6 +65,7 @@ impl World {
             script: RefCell::new(Box::new(script)),
             refuse_resume: RefCell::default(),
             refuse_open: RefCell::default(),
+            claims_lost: Cell::default(),
             hellos: RefCell::default(),
             requests: RefCell::default(),
         });
@@ -89,8 +92,14 @@ impl World {
         requests.iter().filter(|frame| !is_claim(frame)).map(|frame| frame.operation).collect()
     }
 
-    fn claims(&self) -> usize {
-        self.seen.requests.borrow().iter().filter(|frame| is_claim(frame)).count()
+    /// How many files each claim named.
+    fn claims(&self) -> Vec<usize> {
+        let requests = self.seen.requests.borrow();
+        let claimed = |frame: &RequestFrame| match &frame.request {
+            Request::Reclaim { claims } => Some(claims.len()),
+            _ => None,
+        };
+        requests.iter().filter_map(claimed).collect()
     }
 }
 
@@ -149,6 +158,10 @@ async fn act(peer: Peer, mut call: server::Call, seen: Rc<Seen>) {
     let Ok(request) = call.request(MESSAGE_MAX).await else { return };
     let frame: RequestFrame = codec::decode(&request).unwrap();
     let act = match &frame.request {
+        Request::Reclaim { .. } if seen.claims_lost.get() > 0 => {
+            seen.claims_lost.update(|lost| lost - 1);
+            Act::Break
+        }
         Request::Reclaim { .. } => Act::Answer(Ok(Reply::Claimed { gone: vec![InodeId(66)] })),
         _ => (seen.script.borrow_mut())(&frame),
     };
@@ -246,11 +259,24 @@ async fn open_files_are_claimed_when_the_server_is_back() {
             for ino in [55, 66] {
                 world.files.opened(&attr(ino), &Open { read: true, ..Default::default() });
             }
-            assert_eq!(world.claims(), 0, "a first connection has nothing to claim");
+            assert!(world.claims().is_empty(), "a first connection has nothing to claim");
             world.call(stat()).await.unwrap();
-            assert_eq!(world.claims(), 1);
+            assert_eq!(world.claims(), [2]);
             assert_eq!(world.files.permit_use(InodeId(55)), Ok(()));
             assert_eq!(world.files.permit_use(InodeId(66)), Err(Errno::ESTALE));
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn claim_that_was_not_answered_is_made_again() {
+    LocalSet::new()
+        .run_until(async {
+            let world = World::start(once(Act::Break)).await;
+            world.files.opened(&attr(55), &Open { read: true, ..Default::default() });
+            world.seen.claims_lost.set(2);
+            world.call(stat()).await.unwrap();
+            assert_eq!(world.claims(), [1, 1, 1]);
         })
         .await;
 }
