@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use auth::{MountFlags, VolumeToken};
 use proto::limits::HANDLES_MAX;
 use proto::{
-    Caller, InodeId, Reply, ReplyFrame, Request, RequestFrame, SessionId, SessionKey, SessionRefusal, Welcome, codec,
+    Caller, Claim, InodeId, Reply, ReplyFrame, Request, RequestFrame, SessionId, SessionKey, SessionRefusal, Welcome,
+    codec,
 };
 use tokio::sync::{MutexGuard, watch};
 use transport::client::Connection;
@@ -207,25 +208,31 @@ impl ServerSession {
         }
     }
 
-    /// Tells the server which files are open.
+    /// Tells the server which files are open. By a list that is not full it knows that it heard of all.
     async fn claim(&self, connection: &Connection) -> Result<(), Failed> {
-        for claims in self.files.claims().chunks(HANDLES_MAX) {
-            let request = Request::Reclaim { claims: claims.to_vec() };
-            let frame = codec::encode(&RequestFrame { operation: None, caller: Caller::ROOT, request });
-            let failed =
-                |reason: String| Failed::Retry(MountError::Server { addr: self.settings.addr.clone(), reason });
-            let answer = connection.call(&frame, CLAIM_DEADLINE).await.map_err(|error| failed(error.to_string()))?;
-            match codec::decode::<ReplyFrame>(&answer).map(|reply| reply.result) {
-                Ok(Ok(Reply::Claimed { gone })) => {
-                    if !gone.is_empty() {
-                        tracing::warn!(files = gone.len(), "open files vanished while the metadata server was away");
-                    }
-                    self.files.mark_gone(&gone);
-                }
-                other => return Err(failed(format!("open files cannot be claimed: {other:?}"))),
-            }
+        let claims = self.files.claims();
+        let mut full_lists = claims.chunks_exact(HANDLES_MAX);
+        for list in &mut full_lists {
+            self.claim_list(connection, list).await?;
         }
-        Ok(())
+        self.claim_list(connection, full_lists.remainder()).await
+    }
+
+    async fn claim_list(&self, connection: &Connection, claims: &[Claim]) -> Result<(), Failed> {
+        let request = Request::Reclaim { claims: claims.to_vec() };
+        let frame = codec::encode(&RequestFrame { operation: None, caller: Caller::ROOT, request });
+        let failed = |reason: String| Failed::Retry(MountError::Server { addr: self.settings.addr.clone(), reason });
+        let answer = connection.call(&frame, CLAIM_DEADLINE).await.map_err(|error| failed(error.to_string()))?;
+        match codec::decode::<ReplyFrame>(&answer).map(|reply| reply.result) {
+            Ok(Ok(Reply::Claimed { gone })) => {
+                if !gone.is_empty() {
+                    tracing::warn!(files = gone.len(), "open files vanished while the metadata server was away");
+                }
+                self.files.mark_gone(&gone);
+                Ok(())
+            }
+            other => Err(failed(format!("open files cannot be claimed: {other:?}"))),
+        }
     }
 }
 

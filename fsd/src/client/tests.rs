@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{MountFlags, VolumeToken};
-use proto::limits::{HELLO_MAX, MESSAGE_MAX};
+use proto::limits::{HANDLES_MAX, HELLO_MAX, MESSAGE_MAX};
 use proto::{
     Attr, BlockStoreSettings, Compression, Event, FileKind, Greeting, Hello, InodeId, Name, NewNode, OperationId,
     Refused, ReplyFrame, RequestFrame, Sequence, SessionId, SessionKey, SessionRefusal, Timespec, VolumeId,
@@ -279,6 +279,23 @@ async fn claim_that_was_not_answered_is_made_again() {
             assert_eq!(world.claims(), [1, 1, 1]);
         })
         .await;
+}
+
+#[tokio::test]
+async fn last_list_of_claims_is_not_full() {
+    for (files, lists) in [(0, vec![0]), (HANDLES_MAX - 1, vec![HANDLES_MAX - 1]), (HANDLES_MAX, vec![HANDLES_MAX, 0])]
+    {
+        LocalSet::new()
+            .run_until(async {
+                let world = World::start(once(Act::Break)).await;
+                for ino in 0..files as u64 {
+                    world.files.opened(&attr(100 + ino), &Open { read: true, ..Default::default() });
+                }
+                world.call(stat()).await.unwrap();
+                assert_eq!(world.claims(), lists);
+            })
+            .await;
+    }
 }
 
 #[tokio::test]
