@@ -10,7 +10,7 @@ mod operation;
 mod parse;
 mod present;
 
-pub(crate) use answer::{Answer, Encoded, encode};
+pub(crate) use answer::{Answer, Encoded, OpenHints, encode};
 pub(crate) use dirents::DirentBuffer;
 pub(crate) use fields::{Fields, bytes_of};
 pub(crate) use operation::{

@@ -8,6 +8,15 @@ use super::fields::bytes_of;
 use super::present::{Presentation, statfs};
 use crate::state::HandleId;
 
+/// What spares the kernel work with an open file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OpenHints {
+    /// Pages the kernel has of the file are still right.
+    pub(crate) keep_cache: bool,
+    /// Closing the handle commits nothing: it changed nothing.
+    pub(crate) no_flush: bool,
+}
+
 /// What an operation came to.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
@@ -17,10 +26,10 @@ pub(crate) enum Answer {
     Entry(Attr),
     /// Attributes of a file the kernel knows.
     Attr(Attr),
-    /// An open file; `keep_cache`: pages the kernel has of it are still right; `attr_changed`: its attributes are not.
-    Opened { handle: HandleId, keep_cache: bool, attr_changed: bool },
+    /// An open file; `attr_changed`: attributes that the kernel has of it are not right any more.
+    Opened { handle: HandleId, hints: OpenHints, attr_changed: bool },
     /// A file made or found, and opened.
-    Created { attr: Attr, handle: HandleId, keep_cache: bool },
+    Created { attr: Attr, handle: HandleId, hints: OpenHints },
     /// An open directory.
     OpenedDir { handle: HandleId },
     /// Bytes of a file, in order.
@@ -88,12 +97,14 @@ impl Encoded {
             Answer::Done => {}
             Answer::Entry(attr) => self.append(bytes_of(&presentation.entry(&attr))),
             Answer::Attr(attr) => self.append(bytes_of(&presentation.attr_out(&attr))),
-            Answer::Opened { handle, keep_cache, .. } => self.append(bytes_of(&open_out(handle, keep_cache))),
-            Answer::Created { attr, handle, keep_cache } => {
+            Answer::Opened { handle, hints, .. } => self.append(bytes_of(&open_out(handle, hints))),
+            Answer::Created { attr, handle, hints } => {
                 self.append(bytes_of(&presentation.entry(&attr)));
-                self.append(bytes_of(&open_out(handle, keep_cache)));
+                self.append(bytes_of(&open_out(handle, hints)));
             }
-            Answer::OpenedDir { handle } => self.append(bytes_of(&open_out(handle, false))),
+            Answer::OpenedDir { handle } => {
+                self.append(bytes_of(&open_out(handle, OpenHints { keep_cache: false, no_flush: false })));
+            }
             Answer::Data(data) => self.data = data,
             Answer::Bytes(bytes) => self.data = vec![bytes],
             Answer::Written(size) => self.append(bytes_of(&abi::WriteOut { size, padding: 0 })),
@@ -107,7 +118,14 @@ impl Encoded {
     }
 }
 
-fn open_out(handle: HandleId, keep_cache: bool) -> abi::OpenOut {
-    let options = if keep_cache { abi::OpenOptions::KEEP_CACHE } else { abi::OpenOptions::empty() };
-    abi::OpenOut { fh: handle.0, open_flags: options.bits(), passthrough: 0 }
+/// `FOPEN_NOFLUSH` (Linux 5.16): close does not ask for a flush. An older kernel ignores it.
+const NO_FLUSH: u32 = 1 << 5;
+
+fn open_out(handle: HandleId, hints: OpenHints) -> abi::OpenOut {
+    let keep_cache = if hints.keep_cache { abi::OpenOptions::KEEP_CACHE.bits() } else { 0 };
+    let no_flush = if hints.no_flush { NO_FLUSH } else { 0 };
+    abi::OpenOut { fh: handle.0, open_flags: keep_cache | no_flush, passthrough: 0 }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ pub(super) async fn create<C: MetaClient>(cx: &Cx<C>, create: Create) -> Result<
         Reply::Opened(attr, layout) => {
             let opened = admit(cx, attr, layout, &create.open);
             cx.state.files.settled(attr.ino).await;
-            Ok(Answer::Created { attr: opened.attr, handle: opened.handle, keep_cache: opened.keep_cache })
+            Ok(Answer::Created { attr: opened.attr, handle: opened.handle, hints: opened.hints })
         }
         other => Err(unexpected("create", &other)),
     }

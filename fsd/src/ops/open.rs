@@ -3,7 +3,7 @@
 use proto::{Access, Attr, AttrChanges, Errno, Layout, Reply, Request};
 
 use super::{Cx, undo, unexpected};
-use crate::adapter::{Answer, Open};
+use crate::adapter::{Answer, Open, OpenHints};
 use crate::client::MetaClient;
 use crate::data::OpenedFile;
 use crate::state::{FileHandle, HandleId};
@@ -31,9 +31,9 @@ pub(super) async fn open<C: MetaClient>(cx: &Cx<C>, open: Open) -> Result<Answer
     if let Some(quiet) = quiet {
         cx.state.data.settle_truncating_open(quiet);
     }
-    let Admitted { handle, keep_cache, attr_changed, .. } = admit(cx, attr, layout, &open);
+    let Admitted { handle, hints, attr_changed, .. } = admit(cx, attr, layout, &open);
     opening.answered();
-    let answer = Answer::Opened { handle, keep_cache, attr_changed: attr_changed || open.truncate };
+    let answer = Answer::Opened { handle, hints, attr_changed: attr_changed || open.truncate };
     if open.truncate
         && open.kill_privileges
         && cx.state.files.has_set_id(cx.ino)
@@ -56,7 +56,7 @@ pub(super) async fn drop_privileges<C: MetaClient>(cx: &Cx<C>) -> Result<(), Err
 pub(super) struct Admitted {
     pub(super) attr: Attr,
     pub(super) handle: HandleId,
-    pub(super) keep_cache: bool,
+    pub(super) hints: OpenHints,
     /// The kernel believes older attributes.
     pub(super) attr_changed: bool,
 }
@@ -68,7 +68,9 @@ pub(super) fn admit<C>(cx: &Cx<C>, attr: Attr, layout: Layout, open: &Open) -> A
     state.files.opened(&attr, open);
     let handle = state.handles.insert(FileHandle::new(&attr, file, open));
     let (attr, attr_changed) = state.show_opened(attr);
-    Admitted { attr, handle, keep_cache, attr_changed }
+    // Whoever can change nothing through the handle has nothing to wait for when it is closed.
+    let hints = OpenHints { keep_cache, no_flush: !open.write && !open.truncate };
+    Admitted { attr, handle, hints, attr_changed }
 }
 
 /// How the server is asked to open.

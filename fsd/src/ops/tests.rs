@@ -171,6 +171,21 @@ fn open_notices_that_the_kernel_believes_an_older_version() {
 }
 
 #[test]
+fn only_handles_that_may_have_changed_the_file_are_flushed() {
+    let cx = world("");
+    let empties = Open { truncate: true, ..READ_ONLY };
+    for (how, expected) in [(READ_ONLY, true), (WRITE, false), (empties, false)] {
+        cx.answer(Ok(Reply::Opened(attr(1, 0o644), empty_layout(1))));
+        let Ok(Answer::Opened { hints, .. }) = cx.run(Operation::Open(how)) else { panic!("{how:?}") };
+        assert_eq!(hints.no_flush, expected, "{how:?}");
+        cx.answer(Ok(Reply::Opened(attr(1, 0o644), empty_layout(1))));
+        let create = Create { name: name("f"), perm: 0o644, exclusive: false, open: how };
+        let Ok(Answer::Created { hints, .. }) = cx.run(Operation::Create(create)) else { panic!("{how:?}") };
+        assert_eq!(hints.no_flush, expected, "{how:?}");
+    }
+}
+
+#[test]
 fn write_by_a_stranger_drops_set_id_bits_first() {
     let cx = world("");
     let handle = cx.open(attr(1, 0o4755), WRITE);
