@@ -7,11 +7,13 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use bytes::Bytes;
 use proto::ALPN;
 use proto::limits::MESSAGE_MAX;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, RecvStream, SendStream, VarInt};
+use quinn_proto::HashedConnectionIdGenerator;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::quic;
@@ -70,7 +72,7 @@ impl Listener {
             .incoming_buffer_size(ARRIVAL_BUFFER_MAX)
             .incoming_buffer_size_total(ARRIVALS_MAX as u64 * ARRIVAL_BUFFER_MAX);
         let runtime = Arc::new(quinn::TokioRuntime);
-        let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)
+        let endpoint = Endpoint::new(endpoint_config(identity), Some(config), socket, runtime)
             .map_err(|source| TransportError::Bind { addr, source })?;
         Ok(Self { endpoint, connections_max })
     }
@@ -93,6 +95,17 @@ impl Listener {
         self.endpoint.close(VarInt::from_u32(0), reason.as_bytes());
         self.endpoint.wait_idle().await;
     }
+}
+
+/// Connection ids and reset tokens that the next process on the same identity recognises: a peer of this one then learns
+/// from its first packet that the connection is gone.
+fn endpoint_config(identity: &Identity) -> EndpointConfig {
+    let reset_key = hmac::Key::new(hmac::HMAC_SHA256, &identity.derived_secret("quic stateless reset"));
+    let cid_secret = identity.derived_secret("quic connection ids");
+    let cid_key = u64::from_le_bytes(*cid_secret.first_chunk().expect("the secret has 32 bytes"));
+    let mut config = EndpointConfig::new(Arc::new(reset_key));
+    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(cid_key)));
+    config
 }
 
 /// A peer at the door.

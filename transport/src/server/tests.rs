@@ -143,3 +143,58 @@ fn taken_port_is_refused_though_sockets_share_ports() {
     assert_eq!(sockets[1].local_addr().unwrap(), addr);
     assert!(matches!(bind(addr, 1), Err(TransportError::Bind { .. })));
 }
+
+/// Serves on a runtime of its own until the sender is dropped, then vanishes without a word, as a killed process does.
+fn doomed_server(socket: UdpSocket, identity: Identity) -> tokio::sync::oneshot::Sender<()> {
+    let (alive, death) = tokio::sync::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let listener = runtime.block_on(async {
+            let listener = Listener::new(socket, &identity, 10).unwrap();
+            tokio::select! {
+                _ = death => {}
+                () = echo(&listener) => {}
+            }
+            listener
+        });
+        // The runtime goes first: with it, connections would say goodbye.
+        runtime.shutdown_background();
+        drop(listener);
+    });
+    alive
+}
+
+async fn echo(listener: &Listener) {
+    while let Some(arrival) = listener.accept().await {
+        tokio::spawn(async move {
+            let peer = arrival.establish().await?;
+            while let Ok(mut call) = peer.accept().await {
+                let request = call.request(MESSAGE_MAX).await?;
+                call.reply(request).await?;
+            }
+            Ok::<(), CallError>(())
+        });
+    }
+}
+
+#[tokio::test]
+async fn restarted_server_tells_the_peers_of_the_former_process_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let identity = || Identity::load_or_create(&folder.path().join("cert"), &folder.path().join("key")).unwrap();
+    let socket = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+    let addr = socket.local_addr().unwrap();
+    let alive = doomed_server(socket, identity());
+    let dialer = Dialer::new(addr, &Trust::Pinned(identity().fingerprint())).unwrap();
+    let connection = dialer.connect(addr).await.unwrap();
+    assert_eq!(&connection.call(b"hello", SOON).await.unwrap()[..], b"hello");
+    drop(alive);
+    let socket = loop {
+        match bind(addr, 1) {
+            Ok(mut sockets) => break sockets.remove(0),
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    let _alive = doomed_server(socket, identity());
+    // Without a word of the new process the call would wait for its deadline.
+    assert_eq!(connection.call(b"again", SOON).await, Err(CallError::Lost));
+}
