@@ -4,6 +4,7 @@ mod closes;
 mod dirs;
 mod files;
 mod handles;
+mod known_dirs;
 mod permits;
 mod shown;
 
@@ -18,6 +19,7 @@ pub(crate) use closes::{CloseQueue, Turn};
 pub(crate) use dirs::{DOTS, DirHandle, Filled, Page};
 pub(crate) use files::{FileHandle, OpenFiles};
 pub(crate) use handles::{HandleId, HandleTable};
+pub(crate) use known_dirs::KnownDirs;
 pub(crate) use permits::LiveFlags;
 pub(crate) use shown::Shown;
 
@@ -31,6 +33,8 @@ pub(crate) struct State {
     pub(crate) data: DataPlane,
     /// Open files by inode.
     pub(crate) files: Arc<OpenFiles>,
+    /// Directories that replies described.
+    pub(crate) known_dirs: Arc<KnownDirs>,
     /// Open files by handle.
     pub(crate) handles: HandleTable<FileHandle>,
     /// Open directories.
@@ -51,6 +55,7 @@ impl State {
         presentation: Presentation,
         flags: Arc<LiveFlags>,
         files: Arc<OpenFiles>,
+        known_dirs: Arc<KnownDirs>,
         data: DataPlane,
     ) -> Self {
         Self {
@@ -58,6 +63,7 @@ impl State {
             flags,
             data,
             files,
+            known_dirs,
             handles: HandleTable::default(),
             dirs: HandleTable::default(),
             closes: CloseQueue::default(),

@@ -24,6 +24,9 @@ pub const BLOCKS_MAX: u32 = 1024;
 pub const PIECES_MAX: usize = 256;
 /// Content kept in the inode record itself, in bytes; a longer file lives in the block store.
 pub const INLINE_MAX: u32 = 8 << 10;
+/// Directories that one request changes: a rename has two with names in them, the one that is moved, and the one that
+/// changes places with it or is replaced by it.
+pub const DIRS_CHANGED_MAX: usize = 4;
 /// Object ids granted at once.
 pub const GRANT_MAX: u32 = 4096;
 /// Mutating requests a session may have unanswered at once: also the length of its ledger.

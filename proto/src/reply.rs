@@ -12,6 +12,9 @@ pub struct ReplyFrame {
     pub sequence: Sequence,
     /// The newest commit known to be on disk.
     pub durable: Sequence,
+    /// The directories that the request changed, as commit `sequence` left them; at most
+    /// [`crate::limits::DIRS_CHANGED_MAX`]. One that is gone has no links. Whoever asked need not ask again.
+    pub dirs: Vec<Attr>,
     /// The outcome.
     pub result: Result<Reply, Refused>,
 }

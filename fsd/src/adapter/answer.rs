@@ -1,5 +1,7 @@
 //! Answers to the kernel, and the one place that writes an error number.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use fuse_backend_rs::abi::fuse_abi as abi;
 use proto::{Attr, Errno, VolumeStat};
@@ -24,8 +26,8 @@ pub(crate) enum Answer {
     Done,
     /// The file under a name.
     Entry(Attr),
-    /// Attributes of a file the kernel knows.
-    Attr(Attr),
+    /// Attributes of a file the kernel knows; they were right `age` ago.
+    Attr { attr: Attr, age: Duration },
     /// An open file; `attr_changed`: attributes that the kernel has of it are not right any more.
     Opened { handle: HandleId, hints: OpenHints, attr_changed: bool },
     /// A file made or found, and opened.
@@ -96,7 +98,7 @@ impl Encoded {
         match answer {
             Answer::Done => {}
             Answer::Entry(attr) => self.append(bytes_of(&presentation.entry(&attr))),
-            Answer::Attr(attr) => self.append(bytes_of(&presentation.attr_out(&attr))),
+            Answer::Attr { attr, age } => self.append(bytes_of(&presentation.attr_out(&attr, age))),
             Answer::Opened { handle, hints, .. } => self.append(bytes_of(&open_out(handle, hints))),
             Answer::Created { attr, handle, hints } => {
                 self.append(bytes_of(&presentation.entry(&attr)));

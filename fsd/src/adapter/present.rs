@@ -41,10 +41,11 @@ impl Presentation {
         }
     }
 
-    pub(super) fn attr_out(&self, attr: &Attr) -> abi::AttrOut {
+    pub(super) fn attr_out(&self, attr: &Attr, age: Duration) -> abi::AttrOut {
+        let valid = self.attr_valid.saturating_sub(age);
         abi::AttrOut {
-            attr_valid: self.attr_valid.as_secs(),
-            attr_valid_nsec: self.attr_valid.subsec_nanos(),
+            attr_valid: valid.as_secs(),
+            attr_valid_nsec: valid.subsec_nanos(),
             dummy: 0,
             attr: self.attr(attr),
         }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use proto::limits::MESSAGE_MAX;
-use proto::{Caller, Errno, Refused, Reply, ReplyFrame, Request, RequestFrame, codec};
+use proto::{Caller, Errno, Refused, Reply, ReplyFrame, Request, RequestFrame, Timespec, codec};
 use transport::CallError;
 
 use super::MetaClient;
@@ -23,6 +23,7 @@ const DROPPED_MAX: u32 = 3;
 pub(crate) struct Rpc {
     link: Rc<Link>,
     pid: u32,
+    asked: Timespec,
 }
 
 /// A request on its way, the same bytes each time.
@@ -34,9 +35,9 @@ struct Message {
 }
 
 impl Rpc {
-    /// Asks over `link` for thread `pid` (0 = for the mount itself).
-    pub(crate) fn new(link: Rc<Link>, pid: u32) -> Self {
-        Self { link, pid }
+    /// Asks over `link` for thread `pid` (0 = for the mount itself), which wanted something at the time `asked`.
+    pub(crate) fn new(link: Rc<Link>, pid: u32, asked: Timespec) -> Self {
+        Self { link, pid, asked }
     }
 
     async fn message(&self, line: &Line, frame: &mut RequestFrame) -> Result<Message, Errno> {
@@ -72,7 +73,7 @@ impl MetaClient for Rpc {
     async fn call(&self, caller: &Caller, request: Request) -> Result<Reply, Errno> {
         let mut frame = RequestFrame { operation: None, caller: caller.clone(), request };
         let mut sent: Option<Message> = None;
-        let mut dropped = 0;
+        let (mut dropped, mut repeated) = (0, false);
         loop {
             let line = self.link.line().await?;
             let message = match sent.take() {
@@ -85,7 +86,15 @@ impl MetaClient for Rpc {
                 _ => self.message(&line, &mut frame).await?,
             };
             match self.exchange(&line, &message).await? {
-                Ok(ReplyFrame { result: Ok(reply), .. }) => return Ok(reply),
+                Ok(ReplyFrame { sequence, dirs, result: Ok(reply), .. }) => {
+                    let known_dirs = self.link.session().known_dirs();
+                    if repeated && frame.request.is_mutation() {
+                        // The answer to a repetition does not tell what the request changed when it was carried out.
+                        known_dirs.clear();
+                    }
+                    known_dirs.learn(&dirs, sequence, self.asked);
+                    return Ok(reply);
+                }
                 Ok(ReplyFrame { result: Err(Refused::Error(errno)), .. }) => return Err(errno),
                 Ok(ReplyFrame { result: Err(Refused::NeedGroups), .. }) if frame.caller.groups.is_none() => {
                     frame.caller.groups = Some(groups_of(self.pid));
@@ -109,7 +118,7 @@ impl MetaClient for Rpc {
                     if matches!(frame.request, Request::Release { .. }) {
                         return Err(Errno::EIO);
                     }
-                    sent = Some(message);
+                    (sent, repeated) = (Some(message), true);
                 }
             }
         }

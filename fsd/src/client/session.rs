@@ -16,7 +16,7 @@ use transport::tls::Trust;
 use super::greeting::greet;
 use super::window::OperationWindow;
 use crate::MountError;
-use crate::state::{LiveFlags, OpenFiles};
+use crate::state::{KnownDirs, LiveFlags, OpenFiles};
 
 /// What a session is opened with.
 #[derive(Clone, Debug)]
@@ -50,6 +50,7 @@ pub(crate) struct ServerSession {
     settings: SessionSettings,
     files: Arc<OpenFiles>,
     flags: Arc<LiveFlags>,
+    known_dirs: Arc<KnownDirs>,
     /// The root the kernel knows: a session with another one cannot go on under this mount.
     root: OnceLock<InodeId>,
     identity: Mutex<Option<Identity>>,
@@ -79,12 +80,18 @@ const CLAIM_DEADLINE: Duration = Duration::from_secs(30);
 
 impl ServerSession {
     /// A session to be opened by its first connection. `files` are claimed again when the server was away; `flags`
-    /// take up the restrictions that the server adds.
-    pub(crate) fn new(settings: SessionSettings, files: Arc<OpenFiles>, flags: Arc<LiveFlags>) -> Self {
+    /// take up the restrictions that the server adds, `known_dirs` what its replies tell.
+    pub(crate) fn new(
+        settings: SessionSettings,
+        files: Arc<OpenFiles>,
+        flags: Arc<LiveFlags>,
+        known_dirs: Arc<KnownDirs>,
+    ) -> Self {
         Self {
             settings,
             files,
             flags,
+            known_dirs,
             root: OnceLock::new(),
             identity: Mutex::new(None),
             renewal: tokio::sync::Mutex::default(),
@@ -94,6 +101,10 @@ impl ServerSession {
 
     pub(super) fn settings(&self) -> &SessionSettings {
         &self.settings
+    }
+
+    pub(super) fn known_dirs(&self) -> &KnownDirs {
+        &self.known_dirs
     }
 
     /// Ends the session for good: every operation from here on is refused. The first reason stays.
@@ -200,6 +211,8 @@ impl ServerSession {
         let flags = MountFlags::from_bits(welcome.flags)
             .map_err(|error| failed(format!("it restricts the mount in a way this version does not know: {error}")))?;
         self.flags.restrict(flags);
+        // The server may have lost its newest commits, or applied some whose replies did not arrive.
+        self.known_dirs.clear();
         let root = *self.root.get_or_init(|| welcome.root.ino);
         if welcome.root.ino == root {
             Ok(())

@@ -73,7 +73,7 @@ impl World {
         let files = Arc::new(OpenFiles::default());
         let settings = settings(addr, Trust::Pinned(identity.fingerprint()));
         let flags = Arc::new(LiveFlags::new(MountFlags::default()));
-        let session = Arc::new(ServerSession::new(settings, Arc::clone(&files), flags));
+        let session = Arc::new(ServerSession::new(settings, Arc::clone(&files), flags, Arc::default()));
         let link = Rc::new(Link::new(Arc::clone(&session)));
         link.connect().await.unwrap();
         let running = Rc::clone(&link);
@@ -82,7 +82,7 @@ impl World {
     }
 
     async fn call(&self, request: Request) -> Result<Reply, Errno> {
-        let rpc = Rpc::new(Rc::clone(&self.link), std::process::id());
+        let rpc = Rpc::new(Rc::clone(&self.link), std::process::id(), Timespec::default());
         let call = tokio::time::timeout(Duration::from_secs(30), rpc.call(&Caller::ROOT, request));
         call.await.expect("the call ends")
     }
@@ -168,7 +168,7 @@ async fn act(peer: Peer, mut call: server::Call, seen: Rc<Seen>) {
     seen.requests.borrow_mut().push(frame);
     match act {
         Act::Answer(result) => {
-            let reply = ReplyFrame { sequence: Sequence(1), durable: Sequence(1), result };
+            let reply = ReplyFrame { sequence: Sequence(1), durable: Sequence(1), dirs: Vec::new(), result };
             let _ = call.reply(codec::encode(&reply).into()).await;
         }
         Act::Break => peer.close("the test breaks it"),
@@ -398,7 +398,7 @@ async fn refusal_of_the_first_greeting_is_the_users_to_read() {
             *world.seen.refuse_open.borrow_mut() = Some(SessionRefusal::MountPathMissing);
             let settings = world.session.settings().clone();
             let flags = Arc::new(LiveFlags::new(MountFlags::default()));
-            let another = ServerSession::new(settings, Arc::default(), flags);
+            let another = ServerSession::new(settings, Arc::default(), flags, Arc::default());
             let error = Link::new(Arc::new(another)).connect().await.unwrap_err();
             assert!(error.to_string().contains("as the test wants"), "{error}");
         })

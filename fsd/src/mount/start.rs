@@ -21,7 +21,7 @@ use crate::data::{DataPlane, DataSettings};
 use crate::session::{
     Device, Interrupts, KernelMount, MountPoint, Serving, Stop, Worker, allowed_cpus, handshake, pin,
 };
-use crate::state::{LiveFlags, OpenFiles, State};
+use crate::state::{KnownDirs, LiveFlags, OpenFiles, State};
 use crate::{MountError, MountSettings};
 
 /// What a thread needs to serve.
@@ -30,8 +30,13 @@ type Post = (Arc<Serving>, Device);
 pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
     let point = MountPoint::check(&settings.mount_point, settings.non_empty)?;
     let (files, flags) = (Arc::new(OpenFiles::default()), Arc::new(LiveFlags::new(settings.flags)));
-    let session = ServerSession::new(session_settings(&settings, &point), Arc::clone(&files), Arc::clone(&flags));
-    let session = Arc::new(session);
+    let known_dirs = Arc::new(KnownDirs::default());
+    let session = Arc::new(ServerSession::new(
+        session_settings(&settings, &point),
+        Arc::clone(&files),
+        Arc::clone(&flags),
+        Arc::clone(&known_dirs),
+    ));
     let end = Arc::new(End::default());
     let cpus = allowed_cpus();
     let count = settings.threads.unwrap_or(cpus.len()).max(1);
@@ -45,7 +50,7 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
     let data = data_plane(&settings, &welcome)?;
     let presentation = presentation(&settings, &welcome, &flags);
     let serving = Arc::new(Serving {
-        state: Arc::new(State::new(presentation, Arc::clone(&flags), files, data)),
+        state: Arc::new(State::new(presentation, Arc::clone(&flags), files, known_dirs, data)),
         session,
         interrupts: Interrupts::default(),
         stop: watch::Sender::new(Stop::No),

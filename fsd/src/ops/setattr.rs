@@ -1,5 +1,7 @@
 //! chmod, chown, truncate, utimensat.
 
+use std::time::Duration;
+
 use proto::Errno;
 
 use super::Cx;
@@ -13,5 +15,5 @@ pub(super) async fn setattr<C: MetaClient>(cx: &Cx<C>, set: SetAttr) -> Result<A
     let by_handle = handle.is_some_and(|handle| handle.write);
     // The data path sees to it that bytes written before neither outlive a truncation nor overtake a time that is set.
     let attr = cx.state.data.set_attr(&cx.client, &cx.caller, cx.ino, set.changes, by_handle).await?;
-    Ok(Answer::Attr(cx.state.show(attr)))
+    Ok(Answer::Attr { attr: cx.state.show(attr), age: Duration::ZERO })
 }

@@ -15,7 +15,7 @@ use proto::{
 use super::*;
 use crate::adapter::{Create, Open, Presentation, Read, ReadDir, Rename, SetAttr, SetXattr, Write};
 use crate::data::{DataPlane, DataSettings};
-use crate::state::{HandleId, LiveFlags, OpenFiles};
+use crate::state::{HandleId, LiveFlags};
 
 /// A server that answers as it is told, and remembers what it was asked.
 #[derive(Default)]
@@ -62,7 +62,7 @@ pub(super) fn world_with<C>(flags: &str, client: C) -> Cx<C> {
     let data = DataPlane::new(Arc::new(MemoryStore::new()), &volume, DataSettings { memory_max: 16 << 20 }).unwrap();
     let second = Duration::from_secs(1);
     let presentation = Presentation { root: DIR, attr_valid: second, entry_valid: second, no_suid: flags.no_suid };
-    let state = State::new(presentation, Arc::new(LiveFlags::new(flags)), Arc::new(OpenFiles::default()), data);
+    let state = State::new(presentation, Arc::new(LiveFlags::new(flags)), Arc::default(), Arc::default(), data);
     Cx { state: Arc::new(state), client, caller: Caller::ROOT, ino: DIR, now: NOW }
 }
 
@@ -343,4 +343,17 @@ async fn access_time_travels_with_the_close_unless_the_mount_keeps_none() {
         let close = proto::Close { ino: DIR, count: 1, atime: expected };
         assert_eq!(cx.asked(), [Request::Release { closes: vec![close] }], "{flags}");
     }
+}
+
+#[test]
+fn directory_that_a_reply_described_is_not_asked_for() {
+    let cx = world("");
+    let dir = Attr { kind: FileKind::Directory, nlink: 3, ..attr(4, 0o755) };
+    cx.state.known_dirs.learn(&[dir], proto::Sequence(5), NOW);
+    assert_eq!(cx.run(Operation::GetAttr), Ok(Answer::Attr { attr: dir, age: Duration::ZERO }));
+    assert_eq!(cx.asked(), []);
+    let later = Cx { now: Timespec { secs: NOW.secs + 1, nanos: 0 }, ..cx };
+    later.answer(Ok(Reply::Entry(Attr { nlink: 4, ..dir })));
+    assert!(matches!(later.run(Operation::GetAttr), Ok(Answer::Attr { attr: Attr { nlink: 4, .. }, .. })));
+    assert_eq!(later.asked(), [Request::GetAttr { ino: DIR }]);
 }

@@ -187,12 +187,13 @@ impl Worker {
     }
 
     fn context(&self, incoming: &Incoming) -> Cx<Rpc> {
+        let now = now();
         Cx {
             state: Arc::clone(&self.serving.state),
-            client: Rpc::new(Rc::clone(&self.link), incoming.pid),
+            client: Rpc::new(Rc::clone(&self.link), incoming.pid, now),
             caller: Caller { uid: incoming.uid, gid: incoming.gid, groups: None },
             ino: incoming.ino,
-            now: now(),
+            now,
         }
     }
 
@@ -231,8 +232,8 @@ impl Worker {
     /// For what the mount does of itself.
     fn own_context(&self) -> Cx<Rpc> {
         let state = Arc::clone(&self.serving.state);
-        let ino = state.presentation.root;
-        Cx { state, client: Rpc::new(Rc::clone(&self.link), 0), caller: Caller::ROOT, ino, now: now() }
+        let (ino, now) = (state.presentation.root, now());
+        Cx { state, client: Rpc::new(Rc::clone(&self.link), 0, now), caller: Caller::ROOT, ino, now }
     }
 }
 

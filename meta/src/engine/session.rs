@@ -160,7 +160,8 @@ impl<K: MetaKv> Volume<K> {
         }
         tx.batch.remove(keys::session(id));
         tx.forget_window(id);
-        Ok(tx.commit()?)
+        tx.commit()?;
+        Ok(())
     }
 
     /// The session has claimed all that it holds open. What was kept for it besides goes.

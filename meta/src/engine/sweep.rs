@@ -81,7 +81,8 @@ impl<K: MetaKv> Volume<K> {
             tx.batch.remove(key);
             tx.bury(kept, Timespec { secs: second as i64, nanos: 0 });
         }
-        tx.commit()
+        tx.commit()?;
+        Ok(())
     }
 }
 

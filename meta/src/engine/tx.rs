@@ -7,7 +7,9 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, MutexGuard};
 
-use proto::{BlockIndex, Errno, InodeId, Name, ObjectId, OperationId, Piece, Reply, SessionId, Timespec};
+use proto::{
+    Attr, BlockIndex, Errno, InodeId, Name, ObjectId, OperationId, Piece, Reply, Sequence, SessionId, Timespec,
+};
 
 use super::error::{EngineError, Failure, Outcome};
 use super::grants::{Grant, GrantChange};
@@ -29,6 +31,8 @@ pub(super) struct Tx<'v, K> {
     pub(super) batch: Batch,
     pub(super) counters: Counters,
     inodes: Vec<(InodeId, Option<Arc<Inode>>)>,
+    /// Directories that were removed, without links.
+    gone_dirs: Vec<Attr>,
     dentries: Vec<DentryChange>,
     grants: Vec<GrantChange>,
     applied: Option<(SessionId, OperationId)>,
@@ -37,6 +41,14 @@ pub(super) struct Tx<'v, K> {
     opens: Option<OpenShard<'v>>,
     unfinished: bool,
     dead_since: u64,
+}
+
+/// What a transaction left behind.
+pub(super) struct Committed {
+    /// The volume's newest commit: the transaction's own, where it changed anything.
+    pub(super) sequence: Sequence,
+    /// The directories it changed, as it left them; those that are gone without links.
+    pub(super) dirs: Vec<Attr>,
 }
 
 struct DentryChange {
@@ -54,6 +66,7 @@ impl<'v, K: MetaKv> Tx<'v, K> {
             batch: Batch::default(),
             counters: writer.counters,
             inodes: Vec::new(),
+            gone_dirs: Vec::new(),
             dentries: Vec::new(),
             grants: Vec::new(),
             applied: None,
@@ -118,10 +131,8 @@ impl<'v, K: MetaKv> Tx<'v, K> {
     }
 
     /// Writes the batch, then lets everybody see it.
-    pub(super) fn commit(mut self) -> Result<(), EngineError> {
-        if !self.is_empty() {
-            self.write()?;
-        }
+    pub(super) fn commit(mut self) -> Result<Committed, EngineError> {
+        let dirs = if self.is_empty() { Vec::new() } else { self.write()? };
         if let Some((session, operation)) = self.applied
             && let Some(window) = self.writer.windows.get_mut(&session)
         {
@@ -134,10 +145,11 @@ impl<'v, K: MetaKv> Tx<'v, K> {
                 live.note_opened(shard.add(ino, session, write));
             }
         }
-        Ok(())
+        Ok(Committed { sequence: self.counters.sequence, dirs })
     }
 
-    fn write(&mut self) -> Result<(), EngineError> {
+    /// Returns [`Committed::dirs`].
+    fn write(&mut self) -> Result<Vec<Attr>, EngineError> {
         self.counters.sequence.0 += 1;
         for (ino, inode) in &self.inodes {
             match inode {
@@ -165,6 +177,8 @@ impl<'v, K: MetaKv> Tx<'v, K> {
         for change in self.grants.drain(..) {
             self.writer.grants.apply(change);
         }
+        let changed = self.inodes.iter().filter_map(|(_, inode)| inode.as_ref()).filter(|inode| inode.is_dir());
+        let dirs = changed.map(|inode| inode.attr).chain(self.gone_dirs.drain(..)).collect();
         for (ino, inode) in self.inodes.drain(..) {
             self.volume.note_inode(ino, inode);
         }
@@ -172,7 +186,7 @@ impl<'v, K: MetaKv> Tx<'v, K> {
             self.volume.note_dentry(parent, hash, name, dentry);
         }
         self.volume.note_counters(self.counters);
-        Ok(())
+        Ok(dirs)
     }
 
     pub(super) fn put_inode(&mut self, inode: Inode) {
@@ -258,6 +272,9 @@ impl<'v, K: MetaKv> Tx<'v, K> {
     pub(super) fn destroy(&mut self, inode: &Inode, now: Timespec) -> Outcome<()> {
         let ino = inode.ino();
         self.set_inode(ino, None);
+        if inode.is_dir() {
+            self.gone_dirs.push(Attr { nlink: 0, ..inode.attr });
+        }
         self.counters.inodes_used = self.counters.inodes_used.saturating_sub(1);
         self.counters.bytes_used = self.counters.bytes_used.saturating_sub(inode.attr.allocated);
         if inode.xattr_list_len > 0 {

@@ -22,7 +22,7 @@ use super::names::NameHasher;
 use super::opens::{Opens, Unclaimed};
 use super::ops;
 use super::session::{LiveSession, SessionContext, SessionRecord};
-use super::tx::Tx;
+use super::tx::{Committed, Tx};
 use super::view::View;
 use crate::store::{Batch, MetaKv, Visit};
 
@@ -162,9 +162,9 @@ impl<K: MetaKv> Volume<K> {
 
     /// Carries out a request of a session, or refuses it without a trace.
     pub fn execute(&self, session: &SessionContext, frame: &RequestFrame, now: Timespec) -> Executed {
-        let seen = self.sequence();
         let ask = ops::Ask { session, caller: &frame.caller, now };
-        let result = match self.carry_out(&ask, frame) {
+        let mut state = Committed { sequence: self.sequence(), dirs: Vec::new() };
+        let result = match self.carry_out(&ask, frame, &mut state) {
             Ok(reply) => Ok(reply),
             Err(Failure::Refused(refused)) => Err(refused),
             Err(Failure::Torn(what)) => {
@@ -183,18 +183,19 @@ impl<K: MetaKv> Volume<K> {
                 Request::Commit(commit) => commit.durable,
                 _ => false,
             };
-        // A mutation shows its own commit; a read what was there when it began, or newer.
-        let sequence = if frame.request.is_mutation() || wait_durable { self.sequence() } else { seen };
-        Executed { reply: ReplyFrame { sequence, durable: self.durable(), result }, wait_durable }
+        let Committed { sequence, dirs } = state;
+        Executed { reply: ReplyFrame { sequence, durable: self.durable(), dirs, result }, wait_durable }
     }
 
-    fn carry_out(&self, ask: &ops::Ask<'_>, frame: &RequestFrame) -> Outcome<Reply> {
+    /// `state` is what was there when the request came: a read shows that or a newer one. A mutation replaces it by
+    /// what it left behind.
+    fn carry_out(&self, ask: &ops::Ask<'_>, frame: &RequestFrame, state: &mut Committed) -> Outcome<Reply> {
         ops::bounds::check(self.block_size, frame)?;
         if ask.session.read_only && ops::bounds::needs_write(&frame.request) {
             return Err(Errno::EROFS.into());
         }
         match (&frame.request, frame.operation) {
-            (request, Some(operation)) if request.is_mutation() => self.mutate(ask, operation, request),
+            (request, Some(operation)) if request.is_mutation() => self.mutate(ask, operation, request, state),
             (request, _) if request.is_mutation() => Err(Refused::Malformed.into()),
             (Request::Release { closes }, _) => ops::close::release(self, ask, closes),
             (Request::Reclaim { claims }, _) => ops::claim::reclaim(self, ask, claims),
@@ -213,7 +214,13 @@ impl<K: MetaKv> Volume<K> {
         }
     }
 
-    fn mutate(&self, ask: &ops::Ask<'_>, operation: OperationId, request: &Request) -> Outcome<Reply> {
+    fn mutate(
+        &self,
+        ask: &ops::Ask<'_>,
+        operation: OperationId,
+        request: &Request,
+        state: &mut Committed,
+    ) -> Outcome<Reply> {
         loop {
             let mut tx = Tx::begin(self);
             let session = self.live(ask.session.id).ok_or(Refused::SessionEnded)?;
@@ -228,7 +235,7 @@ impl<K: MetaKv> Volume<K> {
                 continue;
             }
             tx.remember(session.record.id, operation, &reply);
-            tx.commit()?;
+            *state = tx.commit()?;
             return Ok(reply);
         }
     }

@@ -127,5 +127,5 @@ async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, reque
 }
 
 fn refuse(volume: &HostedVolume, refused: Refused) -> ReplyFrame {
-    ReplyFrame { sequence: Sequence(0), durable: volume.engine.durable(), result: Err(refused) }
+    ReplyFrame { sequence: Sequence(0), durable: volume.engine.durable(), dirs: Vec::new(), result: Err(refused) }
 }

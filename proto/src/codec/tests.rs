@@ -71,7 +71,12 @@ fn reply() -> ReplyFrame {
         behind: BlockIndex(4),
         blocks: vec![(BlockIndex(1), vec![])],
     };
-    ReplyFrame { sequence: Sequence(5), durable: Sequence(4), result: Ok(Reply::Opened(attr(), layout)) }
+    ReplyFrame {
+        sequence: Sequence(5),
+        durable: Sequence(4),
+        dirs: vec![attr()],
+        result: Ok(Reply::Opened(attr(), layout)),
+    }
 }
 
 #[test]

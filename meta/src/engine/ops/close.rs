@@ -56,5 +56,6 @@ fn set_access_times<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, closes: &[Clos
             tx.put_inode(inode);
         }
     }
-    Ok(tx.commit()?)
+    tx.commit()?;
+    Ok(())
 }

@@ -102,6 +102,7 @@ impl<K: MetaKv> Pair<K> {
             _ if b < 24 => self.replace_session(usize::from(b % 2)),
             _ => self.lookup(who, dir, name_b),
         }
+        self.world.check_dirs();
     }
 
     fn create(&mut self, who: u8, dir: u64, text: &str, perm: u16, exclusive: bool) {

@@ -1,16 +1,20 @@
 //! The world of the scenarios.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use proto::dirent::DirRecords;
+use proto::limits::DIRS_CHANGED_MAX;
 use proto::{
     Access, Attr, AttrChanges, BlockChange, BlockIndex, Caller, Close, Commit, Errno, InodeId, Layout, Name, NewNode,
-    ObjectId, OperationId, Piece, Refused, RenameMode, Reply, Request, RequestFrame, SessionId, SessionKey,
-    StoredFrame, Timespec,
+    ObjectId, OperationId, Piece, Refused, RenameMode, Reply, ReplyFrame, Request, RequestFrame, Sequence, SessionId,
+    SessionKey, StoredFrame, Timespec,
 };
 use uuid::Uuid;
 
+use crate::engine::view::View;
 use crate::engine::{SessionContext, SessionRecord, Volume, VolumeLimits, check};
 use crate::store::{MemoryKv, MetaKv};
 
@@ -33,6 +37,8 @@ pub(super) struct World<K: MetaKv = MemoryKv> {
     seconds: AtomicU64,
     /// Ids below 100 are for scenarios that choose their own.
     operations: AtomicU64,
+    /// The directories as replies told of them, each with the reply's sequence.
+    dirs: Mutex<BTreeMap<InodeId, (Sequence, Attr)>>,
 }
 
 impl World {
@@ -51,7 +57,7 @@ impl<K: MetaKv> World<K> {
     }
 
     pub(super) fn of(volume: Volume<K>) -> Self {
-        Self { volume, seconds: AtomicU64::new(1), operations: AtomicU64::new(100) }
+        Self { volume, seconds: AtomicU64::new(1), operations: AtomicU64::new(100), dirs: Mutex::default() }
     }
 
     /// The same world with another process serving its volume.
@@ -62,9 +68,8 @@ impl<K: MetaKv> World<K> {
     /// As `restarted`, where the store can be opened only when the other process has ended.
     pub(super) fn reopened(self, open: impl FnOnce() -> K) -> Self {
         let limits = self.volume.limits();
-        let Self { volume, seconds, operations } = self;
-        drop(volume);
-        Self { volume: Volume::open(open(), limits, at(1)).unwrap(), seconds, operations }
+        drop(self.volume);
+        Self { volume: Volume::open(open(), limits, at(1)).unwrap(), ..self }
     }
 
     /// A later second than ever before.
@@ -97,8 +102,28 @@ impl<K: MetaKv> World<K> {
         OperationId(self.operations.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
+    fn follow_dirs(&self, reply: &ReplyFrame) {
+        assert!(reply.dirs.len() <= DIRS_CHANGED_MAX && (reply.result.is_ok() || reply.dirs.is_empty()), "{reply:?}");
+        let mut told = self.dirs.lock().unwrap();
+        for attr in &reply.dirs {
+            let newest = told.entry(attr.ino).or_insert((reply.sequence, *attr));
+            if newest.0 < reply.sequence {
+                *newest = (reply.sequence, *attr);
+            }
+        }
+    }
+
+    /// Whoever takes in the directories of every reply knows them as they are. For moments when nobody writes.
+    pub(super) fn check_dirs(&self) {
+        for (ino, (_, attr)) in &*self.dirs.lock().unwrap() {
+            let found = self.volume.find_inode(*ino).unwrap().map(|inode| inode.attr);
+            assert_eq!(found, Some(*attr).filter(|attr| attr.nlink > 0), "directory {ino}");
+        }
+    }
+
     /// Every invariant holds.
     pub(super) fn check(&self) {
+        self.check_dirs();
         assert_eq!(check(&self.volume), [""; 0]);
     }
 }
@@ -146,7 +171,9 @@ impl<K: MetaKv> User<'_, K> {
 
     pub(super) fn ask_as(&self, operation: Option<OperationId>, request: Request) -> Result<Reply, Refused> {
         let frame = RequestFrame { operation, caller: self.caller.clone(), request };
-        self.world.volume.execute(&self.session, &frame, self.world.tick()).reply.result
+        let reply = self.world.volume.execute(&self.session, &frame, self.world.tick()).reply;
+        self.world.follow_dirs(&reply);
+        reply.result
     }
 
     fn try_ask(&self, request: Request) -> Result<Reply, Errno> {
