@@ -4,17 +4,22 @@
 //! get their name by a hard link, which never replaces anything. Refuses a place that is no folder.
 //! Invariant: a name in an object folder always stands for the whole object.
 
+mod direct;
+
 use std::fs::{self, File};
 use std::io::{ErrorKind, IoSlice, Write};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use direct::DirectBuffers;
 use proto::{BlockStoreSettings, ObjectId, VolumeId};
+use rustix::fs::OFlags;
+use rustix::io::Errno as OsError;
 use tokio::sync::Semaphore;
 
 use crate::store::{BlockStore, BoxFuture, ListCursor, Listing, ObjectInfo};
@@ -36,7 +41,13 @@ impl LocalStore {
         let incoming = root.join(INCOMING);
         make_folder(&incoming)?;
         remove_leftovers(&incoming, LEFTOVER_AGE)?;
-        let place = Place { root: root.to_owned(), incoming, next_name: AtomicU64::new(0) };
+        let place = Place {
+            root: root.to_owned(),
+            incoming,
+            next_name: AtomicU64::new(0),
+            buffers: DirectBuffers::default(),
+            takes_direct: AtomicBool::new(true),
+        };
         Ok(Self {
             place: Arc::new(place),
             reads: Arc::new(Semaphore::new(READS_MAX)),
@@ -113,6 +124,9 @@ struct Place {
     incoming: PathBuf,
     /// Makes the names in `incoming` differ within this process.
     next_name: AtomicU64,
+    buffers: DirectBuffers,
+    /// Whether the file system takes direct writes, as far as was seen.
+    takes_direct: AtomicBool,
 }
 
 impl Place {
@@ -121,10 +135,37 @@ impl Place {
         let path = self.object_path(object);
         let number = self.next_name.fetch_add(1, Ordering::Relaxed);
         let incoming = self.incoming.join(format!("{}-{number}-{object}", std::process::id()));
-        let result = write_synced(&incoming, chunks).and_then(|()| self.publish(&incoming, leaf, &path));
+        let result = self.write_synced(&incoming, chunks).and_then(|()| self.publish(&incoming, leaf, &path));
         // Gone or not, the temporary name has no use any more; a failure to remove it is mended at the next open.
         let _ = fs::remove_file(&incoming);
         result.map_err(|error| StoreError::from_io(format_args!("object {object}"), &error))
+    }
+
+    /// Writes a new file; its bytes and its length survive a crash.
+    fn write_synced(&self, path: &Path, chunks: &[Bytes]) -> std::io::Result<()> {
+        let len: usize = chunks.iter().map(Bytes::len).sum();
+        let mut new = File::options();
+        new.write(true).create_new(true).mode(0o600);
+        if len >= DIRECT_MIN && self.takes_direct.load(Ordering::Relaxed) {
+            let written = new.clone().custom_flags(OFlags::DIRECT.bits() as i32).open(path).and_then(|mut file| {
+                self.buffers.write(&mut file, chunks)?;
+                file.sync_data()
+            });
+            match written {
+                Err(error) if error.raw_os_error() == Some(OsError::INVAL.raw_os_error()) => {
+                    tracing::debug!(folder = %self.root.display(), "no direct writes here: through the page cache");
+                    self.takes_direct.store(false, Ordering::Relaxed);
+                    fs::remove_file(path).or_else(|error| match error.kind() {
+                        ErrorKind::NotFound => Ok(()),
+                        _ => Err(error),
+                    })?;
+                }
+                written => return written,
+            }
+        }
+        let mut file = new.open(path)?;
+        write_buffered(&mut file, chunks)?;
+        file.sync_data()
     }
 
     /// Gives a written file its name and makes the name survive a crash.
@@ -154,7 +195,7 @@ impl Place {
                     let message = format!("object {object}: ends at byte {place}, {} are needed", range.end);
                     return Err(StoreError::new(StoreErrorKind::Corrupt, message));
                 }
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) | Err(OsError::INTR) => {}
                 Err(errno) => return Err(failed(&errno.into())),
             }
         }
@@ -218,8 +259,7 @@ fn leaf_of(object: ObjectId) -> u16 {
     ((mixed ^ mixed >> 32).wrapping_mul(GOLDEN) >> 48) as u16
 }
 
-fn write_synced(path: &Path, chunks: &[Bytes]) -> std::io::Result<()> {
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+fn write_buffered(file: &mut File, chunks: &[Bytes]) -> std::io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
     let mut rest = slices.as_mut_slice();
     // `advance_slices` also skips empty chunks in front.
@@ -232,7 +272,7 @@ fn write_synced(path: &Path, chunks: &[Bytes]) -> std::io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    file.sync_data()
+    Ok(())
 }
 
 fn list_leaf(path: &Path, objects: &mut Vec<ObjectInfo>) -> std::io::Result<()> {
@@ -305,6 +345,8 @@ const LIST_PAGE: usize = 4096;
 const READS_MAX: usize = 32;
 /// Puts and deletes at once.
 const WRITES_MAX: usize = 16;
+/// Bytes from which an object is written past the page cache: below, the copy into a buffer of its own is not worth it.
+const DIRECT_MIN: usize = 64 << 10;
 /// Slices in one writev(2).
 const IOV_MAX: usize = 1024;
 

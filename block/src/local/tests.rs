@@ -161,11 +161,13 @@ fn runs_of_ids_share_a_folder_and_the_runs_spread() {
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    /// `None` where this process may not mount.
-    fn new() -> Option<Self> {
+    /// Mounts a file system of memory: `tmpfs` or `ramfs`.
+    fn new(kind: &str) -> Self {
         let folder = TempDir::new().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(folder.path()).output();
-        mounted.is_ok_and(|output| output.status.success()).then_some(Self(folder))
+        let mut mount = Command::new("mount");
+        let output = mount.args(["-t", kind, "-o", "size=2m", kind]).arg(folder.path()).output().unwrap();
+        assert!(output.status.success(), "this test mounts a {kind}, as root: {output:?}");
+        Self(folder)
     }
 }
 
@@ -177,7 +179,7 @@ impl Drop for SmallDisk {
 
 #[tokio::test]
 async fn full_disk_is_no_space_and_leaves_nothing_behind() {
-    let Some(disk) = SmallDisk::new() else { return };
+    let disk = SmallDisk::new("tmpfs");
     let store = LocalStore::open(&disk.0.path().join("store")).unwrap();
     let megabyte = Bytes::from(vec![1; 1 << 20]);
     store.put(ObjectId(1), vec![megabyte.clone()]).await.unwrap();
@@ -187,4 +189,17 @@ async fn full_disk_is_no_space_and_leaves_nothing_behind() {
     assert_eq!(store.get(ObjectId(2), 0..1).await.unwrap_err().kind, NotFound);
     store.delete(&[ObjectId(1)]).await.unwrap();
     store.put(ObjectId(2), vec![megabyte]).await.unwrap();
+}
+
+#[tokio::test]
+async fn file_system_without_direct_writes_is_written_through_its_cache() {
+    let disk = SmallDisk::new("ramfs");
+    let store = LocalStore::open(&disk.0.path().join("store")).unwrap();
+    let bytes = Bytes::from(vec![7; DIRECT_MIN + 1]);
+    for object in [ObjectId(1), ObjectId(2)] {
+        store.put(object, vec![bytes.clone()]).await.unwrap();
+        assert_eq!(store.get(object, 0..bytes.len() as u64).await.unwrap(), bytes);
+    }
+    assert!(!store.place.takes_direct.load(Ordering::Relaxed));
+    assert_eq!(incoming_count(&store), 0);
 }
