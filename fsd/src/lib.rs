@@ -16,4 +16,5 @@ mod state;
 
 pub use error::MountError;
 pub use mount::{Controller, Ended, Mount};
+pub use session::Transport;
 pub use settings::MountSettings;

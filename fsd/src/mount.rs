@@ -10,7 +10,7 @@ use end::End;
 pub use end::Ended;
 
 use crate::session::{KernelMount, Serving, Stop, Unmounted};
-use crate::{MountError, MountSettings};
+use crate::{MountError, MountSettings, Transport};
 
 /// A mounted volume. Dropping it unmounts.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub struct Controller {
 #[derive(Debug)]
 struct Shared {
     kernel: KernelMount,
+    transport: Transport,
     serving: Arc<Serving>,
     end: Arc<End>,
 }
@@ -36,6 +37,12 @@ impl Mount {
     /// Opens a session, mounts and serves. Blocks until the kernel shows the volume at the mount point.
     pub fn start(settings: MountSettings) -> Result<Self, MountError> {
         start::start(settings)
+    }
+
+    /// How requests come from the kernel.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.shared.transport
     }
 
     /// A handle for those who end the mount.

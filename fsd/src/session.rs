@@ -1,7 +1,7 @@
 //! The kernel's side of a mount: the mount point, the device, and the threads that serve it.
 //!
-//! Owns descriptors, threads and what is in flight. Invariant: one pinned thread per CPU reads requests, works on them and
-//! replies through its own descriptor; nothing it does blocks, and no request is left without an answer.
+//! Owns descriptors, rings, threads and what is in flight. Invariant: one pinned thread per CPU takes requests, works on
+//! them and replies through its own ring or descriptor; nothing it does blocks, and no request is left without an answer.
 
 mod buffers;
 mod cpus;
@@ -11,6 +11,7 @@ mod interrupts;
 mod kernel;
 mod notify;
 mod point;
+mod uring;
 mod worker;
 
 pub(crate) use cpus::{allowed_cpus, pin};
@@ -19,4 +20,7 @@ pub(crate) use init::handshake;
 pub(crate) use interrupts::Interrupts;
 pub(crate) use kernel::{KernelMount, Unmounted};
 pub(crate) use point::MountPoint;
+pub(crate) use uring::{obstacle, queue_count};
 pub(crate) use worker::{Serving, Stop, Worker};
+
+pub use uring::Transport;

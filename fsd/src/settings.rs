@@ -6,6 +6,8 @@ use std::time::Duration;
 use auth::{MountFlags, VolumeToken};
 use transport::tls::Fingerprint;
 
+use crate::session::Transport;
+
 /// Settings of one mount.
 #[derive(Clone, Debug)]
 pub struct MountSettings {
@@ -31,4 +33,6 @@ pub struct MountSettings {
     pub non_empty: bool,
     /// Serving threads; `None` = one per CPU this process may run on.
     pub threads: Option<usize>,
+    /// How requests shall come from the kernel; `None` = over rings where the kernel has them, else the classic way.
+    pub transport: Option<Transport>,
 }

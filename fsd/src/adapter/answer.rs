@@ -64,15 +64,14 @@ pub(crate) struct Encoded {
 
 /// Encodes the outcome of request `unique`.
 pub(crate) fn encode(unique: u64, outcome: Result<Answer, Errno>, presentation: &Presentation) -> Encoded {
-    let mut encoded = Encoded::empty();
-    let error = match outcome {
+    match outcome {
         Ok(answer) => {
+            let mut encoded = Encoded::empty();
             encoded.put(answer, presentation);
-            0
+            encoded.finish(unique, 0)
         }
-        Err(errno) => -i32::from(errno.0),
-    };
-    encoded.finish(unique, error)
+        Err(errno) => Encoded::refusal(unique, errno),
+    }
 }
 
 impl Encoded {
@@ -81,6 +80,11 @@ impl Encoded {
         let mut encoded = Self::empty();
         encoded.append(body);
         encoded.finish(unique, 0)
+    }
+
+    /// A reply to request `unique` that says why it was not carried out.
+    pub(crate) fn refusal(unique: u64, errno: Errno) -> Self {
+        Self::empty().finish(unique, -i32::from(errno.0))
     }
 
     fn empty() -> Self {

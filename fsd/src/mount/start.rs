@@ -1,6 +1,7 @@
 //! The steps of mounting, each of which can fail with a line for the user. The session comes first: nothing is mounted
 //! that could not be served.
 
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, mpsc};
@@ -19,13 +20,21 @@ use crate::adapter::Presentation;
 use crate::client::{Link, ServerSession, SessionSettings};
 use crate::data::{DataPlane, DataSettings};
 use crate::session::{
-    Device, Interrupts, KernelMount, MountPoint, Serving, Stop, Worker, allowed_cpus, handshake, pin,
+    Device, Interrupts, KernelMount, MountPoint, Serving, Stop, Worker, allowed_cpus, handshake, obstacle, pin,
+    queue_count,
 };
 use crate::state::{KnownDirs, LiveFlags, OpenFiles, State};
-use crate::{MountError, MountSettings};
+use crate::{MountError, MountSettings, Transport};
 
 /// What a thread needs to serve.
-type Post = (Arc<Serving>, Device);
+struct Post {
+    serving: Arc<Serving>,
+    device: Device,
+    /// The kernel's rings that are the thread's; none where requests come over the device.
+    queues: Vec<u16>,
+    /// Takes the thread's word that it serves.
+    report: mpsc::Sender<std::io::Result<()>>,
+}
 
 pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
     let point = MountPoint::check(&settings.mount_point, settings.non_empty)?;
@@ -40,8 +49,13 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
     let end = Arc::new(End::default());
     let cpus = allowed_cpus();
     let count = settings.threads.unwrap_or(cpus.len()).max(1);
-    let mut crew =
-        Crew { session: Arc::clone(&session), end: Arc::clone(&end), posts: Vec::new(), threads: Vec::new() };
+    let mut crew = Crew {
+        session: Arc::clone(&session),
+        end: Arc::clone(&end),
+        cpus: Vec::new(),
+        posts: Vec::new(),
+        threads: Vec::new(),
+    };
 
     let welcome = crew.hire_first(cpus[0])?;
     for index in 1..count {
@@ -56,15 +70,37 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
         stop: watch::Sender::new(Stop::No),
         busy_threads: AtomicUsize::new(count),
     });
+    let wanted = choose_transport(settings.transport, &settings.mount_point)?;
     let (kernel, device) = KernelMount::new(point, &settings.volume_name, flags.current())?;
-    let shared = Arc::new(Shared { kernel, serving: Arc::clone(&serving), end });
+    let transport = handshake(&device, kernel.point(), wanted).inspect_err(|_| {
+        let _ = kernel.detach();
+    })?;
+    let shared = Arc::new(Shared { kernel, transport, serving: Arc::clone(&serving), end });
     if let Err(error) = put_to_work(&mut crew, device, &shared) {
         shared.abandon();
         return Err(error);
     }
     tracing::info!(volume = %settings.volume_name, path = %shared.kernel.point().path().display(), threads = count,
-        flags = %flags.current(), "mounted");
+        flags = %flags.current(), %transport, "mounted");
     Ok(Mount { shared, threads: crew.threads })
+}
+
+/// Rings where the kernel has them, unless the user chose. Who chose rings is told why there are none.
+fn choose_transport(wish: Option<Transport>, mount_point: &Path) -> Result<Transport, MountError> {
+    if wish == Some(Transport::Classic) {
+        return Ok(Transport::Classic);
+    }
+    match obstacle() {
+        None => Ok(Transport::Uring),
+        Some(reason) if wish.is_some() => Err(MountError::Kernel {
+            path: mount_point.to_owned(),
+            reason: format!("{reason}; or mount with --transport classic"),
+        }),
+        Some(reason) => {
+            tracing::info!(reason, "requests come over /dev/fuse");
+            Ok(Transport::Classic)
+        }
+    }
 }
 
 fn session_settings(settings: &MountSettings, point: &MountPoint) -> SessionSettings {
@@ -97,22 +133,45 @@ fn presentation(settings: &MountSettings, welcome: &Welcome, flags: &LiveFlags) 
     }
 }
 
-/// Answers the kernel's INIT and gives each thread a descriptor of its own.
+/// Gives each thread a descriptor of its own and its share of the kernel's rings, and waits until all serve.
 fn put_to_work(crew: &mut Crew, device: Device, shared: &Shared) -> Result<(), MountError> {
-    handshake(&device, shared.kernel.point())?;
     let clones = (1..crew.posts.len()).map(|_| device.clone_attached()).collect::<Result<Vec<_>, _>>();
     let clones = clones.map_err(|source| MountError::Thread { source })?;
-    for (post, device) in crew.posts.drain(..).zip(std::iter::once(device).chain(clones)) {
-        // A thread that is gone already has said why in the log; the others serve.
-        let _ = post.send((Arc::clone(&shared.serving), device));
+    let mut queues = match shared.transport {
+        Transport::Uring => share_queues(queue_count(), &crew.cpus),
+        Transport::Classic => vec![Vec::new(); crew.posts.len()],
+    };
+    let (report, reports) = mpsc::channel();
+    for (index, (post, device)) in crew.posts.drain(..).zip(std::iter::once(device).chain(clones)).enumerate() {
+        let (serving, queues, report) = (Arc::clone(&shared.serving), queues[index].split_off(0), report.clone());
+        // A thread that is gone already has said why in the log; its report is missed below.
+        let _ = post.send(Post { serving, device, queues, report });
+    }
+    drop(report);
+    for _ in 0..crew.threads.len() {
+        let silent = || Err(std::io::Error::other("a serving thread did not begin to serve"));
+        reports.recv_timeout(BEGIN_MAX).unwrap_or_else(|_| silent()).map_err(|source| MountError::Thread { source })?;
     }
     Ok(())
+}
+
+/// Which thread serves which queue: the one that is pinned to the queue's CPU, where there is one. `cpus` are the
+/// threads' CPUs.
+fn share_queues(count: usize, cpus: &[usize]) -> Vec<Vec<u16>> {
+    let mut shares = vec![Vec::new(); cpus.len()];
+    for queue in 0..count {
+        let thread = cpus.iter().position(|cpu| *cpu == queue).unwrap_or(queue % cpus.len());
+        shares[thread].push(queue as u16);
+    }
+    shares
 }
 
 /// The threads of a mount that is being made. Dropping it before they got work sends them home.
 struct Crew {
     session: Arc<ServerSession>,
     end: Arc<End>,
+    /// The CPU of each thread.
+    cpus: Vec<usize>,
     posts: Vec<oneshot::Sender<Post>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -153,8 +212,8 @@ impl Crew {
             let is_first = index == 0;
             LocalSet::new().block_on(&runtime, async move {
                 let Some(link) = link(session).await else { return };
-                let Ok((serving, device)) = awaited.await else { return link.close() };
-                work(serving, link, device, is_first, &end).await;
+                let Ok(post) = awaited.await else { return link.close() };
+                work(post, link, is_first, &end).await;
             });
             // Blocking work that is stuck must not keep the mount from ending.
             runtime.shutdown_timeout(Duration::from_secs(1));
@@ -162,6 +221,7 @@ impl Crew {
         let thread = std::thread::Builder::new().name(format!("fsd-{index}")).spawn(body);
         self.threads.push(thread.map_err(|source| MountError::Thread { source })?);
         self.posts.push(post);
+        self.cpus.push(cpu);
         Ok(())
     }
 }
@@ -170,18 +230,27 @@ fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().max_blocking_threads(8).build()
 }
 
-async fn work(serving: Arc<Serving>, link: Rc<Link>, device: Device, is_first: bool, end: &Arc<End>) {
-    let worker = match Worker::new(Arc::clone(&serving), link, device) {
+async fn work(post: Post, link: Rc<Link>, is_first: bool, end: &Arc<End>) {
+    let Post { serving, device, queues, report } = post;
+    let worker = match Worker::new(serving, link, device, &queues) {
         Ok(worker) => worker,
-        Err(error) => return tracing::error!(%error, "serving thread cannot start"),
+        Err(error) => return drop(report.send(Err(error))),
     };
+    // Nobody waits for the word of a thread that took too long: the mount is being given up.
+    let _ = report.send(Ok(()));
     if is_first {
         let (watching, end) = (Rc::clone(&worker), Arc::clone(end));
         spawn_local(async move { end.set(Ended::SessionEnded(watching.watch_session().await)) });
         let writing = Rc::clone(&worker);
         spawn_local(async move { writing.write_back().await });
     }
-    if let Err(error) = worker.run().await {
+    if let Err(error) = worker.run(is_first).await {
         tracing::error!(%error, "serving thread failed");
     }
 }
+
+/// Threads begin to serve within so long, or the mount is given up.
+const BEGIN_MAX: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests;

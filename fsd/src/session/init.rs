@@ -6,6 +6,7 @@ use proto::Errno;
 use super::buffers::WRITE_MAX;
 use super::device::{Device, Received};
 use super::point::MountPoint;
+use super::uring::Transport;
 use crate::MountError;
 use crate::adapter::{Encoded, Fields, bytes_of};
 
@@ -18,6 +19,9 @@ const CONGESTED: u16 = 192;
 const MINOR_MIN: u32 = 31;
 /// Newest minor version whose messages this adapter knows: the one that extended INIT.
 const MINOR: u32 = 36;
+
+/// Flag of INIT: requests come over io_uring. Newer than the interface's Rust copy.
+const OVER_IO_URING: u64 = 1 << 41;
 
 /// What is asked of the kernel, where it has it.
 ///
@@ -47,6 +51,7 @@ struct Offer {
     minor: u32,
     read_ahead_max: u32,
     options: FsOptions,
+    uring: bool,
 }
 
 fn parse(message: &[u8]) -> Result<Offer, Errno> {
@@ -58,13 +63,15 @@ fn parse(message: &[u8]) -> Result<Offer, Errno> {
     let init: abi::InitIn = fields.take()?;
     let extended = u64::from(init.flags) & FsOptions::INIT_EXT.bits() != 0;
     let more = if extended { fields.take::<abi::InitIn2>()?.flags2 } else { 0 };
-    let options = FsOptions::from_bits_truncate(u64::from(init.flags) | u64::from(more) << 32);
+    let flags = u64::from(init.flags) | u64::from(more) << 32;
+    let (options, uring) = (FsOptions::from_bits_truncate(flags), flags & OVER_IO_URING != 0);
     let (major, minor, read_ahead_max) = (init.major, init.minor, init.max_readahead);
-    Ok(Offer { unique: header.unique, major, minor, read_ahead_max, options })
+    Ok(Offer { unique: header.unique, major, minor, read_ahead_max, options, uring })
 }
 
-fn agree(offer: &Offer) -> abi::InitOut {
-    let options = (offer.options & wanted()).bits();
+fn agree(offer: &Offer, transport: Transport) -> abi::InitOut {
+    let over_io_uring = if transport == Transport::Uring { OVER_IO_URING } else { 0 };
+    let options = (offer.options & wanted()).bits() | over_io_uring;
     abi::InitOut {
         major: abi::KERNEL_VERSION,
         minor: offer.minor.min(MINOR),
@@ -80,8 +87,8 @@ fn agree(offer: &Offer) -> abi::InitOut {
     }
 }
 
-/// Answers the kernel's INIT, which waits on a device just mounted.
-pub(crate) fn handshake(device: &Device, point: &MountPoint) -> Result<(), MountError> {
+/// Answers the kernel's INIT, which waits on a device just mounted. Returns `wanted`, or what the kernel has instead.
+pub(crate) fn handshake(device: &Device, point: &MountPoint, wanted: Transport) -> Result<Transport, MountError> {
     let failed = |reason: String| MountError::Kernel { path: point.path().to_owned(), reason };
     let mut buffer = vec![0; abi::FUSE_MIN_READ_BUFFER as usize];
     loop {
@@ -95,12 +102,13 @@ pub(crate) fn handshake(device: &Device, point: &MountPoint) -> Result<(), Mount
             let (major, minor) = (offer.major, offer.minor);
             return Err(failed(format!("its FUSE interface is {major}.{minor}; 7.{MINOR_MIN} (Linux 5.4) is needed")));
         }
-        let agreed = agree(&offer);
+        let transport = if offer.uring { wanted } else { Transport::Classic };
+        let agreed = agree(&offer, transport);
         device.reply(Encoded::of_bytes(offer.unique, bytes_of(&agreed))).map_err(|error| failed(error.to_string()))?;
         // A kernel of a later major version asks again in ours.
         if offer.major == abi::KERNEL_VERSION {
             tracing::debug!(minor = agreed.minor, flags = agreed.flags, "the kernel is agreed with");
-            return Ok(());
+            return Ok(transport);
         }
     }
 }

@@ -12,7 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use proto::{Caller, Timespec};
+use proto::{Caller, Errno, Timespec};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
@@ -22,6 +22,7 @@ use super::buffers::BufferPool;
 use super::device::{Device, Received};
 use super::interrupts::Interrupts;
 use super::notify::drop_caches;
+use super::uring::{EntryId, Ring};
 use crate::adapter::{Incoming, Operation, parse};
 use crate::client::{Link, Rpc, ServerSession};
 use crate::ops::{Cx, flush_everything, settle, write_back};
@@ -70,7 +71,9 @@ pub(crate) enum Stop {
 pub(crate) struct Worker {
     serving: Arc<Serving>,
     link: Rc<Link>,
-    device: AsyncFd<Device>,
+    device: Rc<Device>,
+    /// Where requests come from, if not from the device.
+    ring: Option<Ring>,
     in_work: Cell<usize>,
     /// Those of them that are seen through when the mount ends: they may have changed something.
     to_finish: Cell<usize>,
@@ -79,15 +82,21 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// A worker on the current runtime, which must have a `LocalSet`.
-    pub(crate) fn new(serving: Arc<Serving>, link: Rc<Link>, device: Device) -> std::io::Result<Rc<Self>> {
-        device.set_nonblocking()?;
-        // SAFETY: the device's descriptor stays the same and open as long as the `Device` that `AsyncFd` owns.
-        let device = unsafe { AsyncFd::register_with_interest(device, READY)? };
+    /// A worker on the current runtime, which must have a `LocalSet`. It serves `queues` of the kernel's rings, or the
+    /// device where there are none.
+    pub(crate) fn new(
+        serving: Arc<Serving>,
+        link: Rc<Link>,
+        device: Device,
+        queues: &[u16],
+    ) -> std::io::Result<Rc<Self>> {
+        let device = Rc::new(device);
+        let ring = if queues.is_empty() { None } else { Some(Ring::new(Rc::clone(&device), queues)?) };
         Ok(Rc::new(Self {
             serving,
             link,
             device,
+            ring,
             in_work: Cell::new(0),
             to_finish: Cell::new(0),
             finished: Notify::new(),
@@ -96,10 +105,15 @@ impl Worker {
     }
 
     /// Serves until the file system is unmounted or the threads are told to stop; then lets go of everything.
-    pub(crate) async fn run(self: Rc<Self>) -> std::io::Result<()> {
+    /// `is_first`: with rings, what they do not carry comes to this thread.
+    pub(crate) async fn run(self: Rc<Self>, is_first: bool) -> std::io::Result<()> {
         let link = Rc::clone(&self.link);
         let keeping = spawn_local(async move { link.run().await });
-        let served = self.serve().await;
+        let served = match &self.ring {
+            None => self.serve_device().await,
+            Some(ring) if is_first => tokio::try_join!(self.serve_ring(ring), self.serve_device()).map(drop),
+            Some(ring) => self.serve_ring(ring).await,
+        };
         self.drain().await;
         keeping.abort();
         self.link.close();
@@ -115,7 +129,7 @@ impl Worker {
         let root = state.presentation.root;
         let mut inodes = state.files.inodes();
         inodes.push(root);
-        match self.device.get_ref().clone_attached() {
+        match self.device.clone_attached() {
             // On a thread of its own: the kernel waits for pages whose reads this thread has to answer.
             Ok(device) => drop(std::thread::spawn(move || drop_caches(&device, &inodes, root))),
             Err(error) => tracing::warn!(%error, "the kernel's caches stay until they time out"),
@@ -123,7 +137,61 @@ impl Worker {
         reason
     }
 
-    async fn serve(self: &Rc<Self>) -> std::io::Result<()> {
+    async fn serve_ring(self: &Rc<Self>, ring: &Ring) -> std::io::Result<()> {
+        let mut stop = self.serving.stop.subscribe();
+        let worker = Rc::clone(self);
+        let telling = spawn_local(async move { worker.tell_replies().await });
+        while !ring.is_over() {
+            tokio::select! {
+                ready = ring.ready() => ready?,
+                _ = stop.wait_for(|stop| *stop != Stop::No) => return Ok(()),
+            }
+            loop {
+                let arrived = ring.arrived();
+                if arrived.is_empty() {
+                    break;
+                }
+                for entry in arrived {
+                    self.take_up_entry(ring, entry);
+                }
+                ring.submit()?;
+                tokio::task::yield_now().await;
+            }
+        }
+        telling.abort();
+        Ok(())
+    }
+
+    /// Tells the kernel of replies that come later, those of one turn of the runtime together. Does not end.
+    async fn tell_replies(&self) {
+        let Some(ring) = &self.ring else { return };
+        loop {
+            ring.replied().await;
+            if let Err(error) = ring.submit() {
+                tracing::error!(%error, "replies cannot be handed to the kernel");
+            }
+        }
+    }
+
+    fn take_up_entry(self: &Rc<Self>, ring: &Ring, entry: EntryId) {
+        let root = self.serving.state.presentation.root;
+        let incoming = ring.with_message(entry, |message| {
+            let message = message?;
+            parse(message, root, |place| Bytes::copy_from_slice(&message[place]))
+        });
+        match incoming {
+            Some(incoming) => self.start(incoming, Some(entry)),
+            None => {
+                tracing::error!("the kernel sent a request without a header, or of another length than it says");
+                ring.refuse(entry, Errno::EIO);
+            }
+        }
+    }
+
+    async fn serve_device(self: &Rc<Self>) -> std::io::Result<()> {
+        self.device.set_nonblocking()?;
+        // SAFETY: the device's descriptor stays the same and open as long as the `Device` that `AsyncFd` shares.
+        let device = unsafe { AsyncFd::register_with_interest(Rc::clone(&self.device), READY)? };
         let mut stop = self.serving.stop.subscribe();
         let mut buffer = self.buffers.take();
         loop {
@@ -131,11 +199,11 @@ impl Worker {
                 self.finished.notified().await;
             }
             let mut ready = tokio::select! {
-                ready = self.device.ready(READY) => ready?,
+                ready = device.ready(READY) => ready?,
                 _ = stop.wait_for(|stop| *stop != Stop::No) => return Ok(()),
             };
             for _ in 0..BURST {
-                match self.device.get_ref().receive(&mut buffer)? {
+                match self.device.receive(&mut buffer)? {
                     Received::Request(0) => {}
                     Received::Request(len) => self.take_up(&mut buffer, len),
                     Received::Nothing => {
@@ -163,16 +231,16 @@ impl Worker {
                 self.serving.interrupts.interrupt(unique);
             }
             Some(Incoming { operation: Ok(Operation::Forget), .. }) => {}
-            Some(incoming) => self.start(incoming),
+            Some(incoming) => self.start(incoming, None),
             None => tracing::error!(len, "the kernel sent a request without a header"),
         }
     }
 
-    /// Carries a request out: at once if it need not wait, else in a task.
-    fn start(self: &Rc<Self>, incoming: Incoming) {
+    /// Carries a request out: at once if it need not wait, else in a task. `entry`: where it lies, if in the ring.
+    fn start(self: &Rc<Self>, incoming: Incoming, entry: Option<EntryId>) {
         let worker = Rc::clone(self);
         let matters = usize::from(incoming.operation.as_ref().is_ok_and(|operation| !operation.is_droppable()));
-        let mut task = Box::pin(async move { worker.carry_out(incoming).await });
+        let mut task = Box::pin(async move { worker.carry_out(incoming, entry).await });
         if !is_done_at_once(task.as_mut()) {
             let worker = Rc::clone(self);
             self.in_work.update(|in_work| in_work + 1);

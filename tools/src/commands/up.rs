@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let outcome = match mounted {
             Ok(mount) => {
                 drop(waiting);
-                if let Err(error) = output::print(welcome(&folder, &servers, mount_point.path()).as_bytes()) {
+                if let Err(error) = output::print(welcome(&folder, &servers, &mount, mount_point.path()).as_bytes()) {
                     tracing::warn!(%error, "nobody reads what was started");
                 }
                 runtime::tell_systemd(sd_notify::NotifyState::Ready);
@@ -108,14 +108,15 @@ async fn attend(servers: &mut Servers, mount: Mount, signals: &mut EndSignals) -
 }
 
 /// What there is now, and what can be done with it.
-fn welcome(folder: &UpFolder, servers: &Servers, mount_point: &Path) -> String {
+fn welcome(folder: &UpFolder, servers: &Servers, mount: &Mount, mount_point: &Path) -> String {
     let (data, creds) = (folder.path().display(), folder.creds("configure"));
     let configure = format!("flexfs configure --credsFile {}", creds.display());
     format!(
-        "{mount} is volume `{VOLUME}`; Ctrl-C unmounts it and stops the servers\n\
+        "{place} is volume `{VOLUME}`; Ctrl-C unmounts it and stops the servers\n\
          \n\
          admin server     {admin}  (certificate SHA-256 {fingerprint})\n\
          metadata server  {meta}\n\
+         transport        {transport}\n\
          data             {data}\n\
          credentials      {data}/creds/{{admin,meta,configure,{VOLUME}}}\n\
          \n\
@@ -124,7 +125,8 @@ fn welcome(folder: &UpFolder, servers: &Servers, mount_point: &Path) -> String {
            {configure} create volume-token --volumeID {VOLUME} --flags ro\n  \
            flexfs mount init creds {VOLUME} --adminAddr {admin}   # asks for that token\n  \
            flexfs mount start {VOLUME} /mnt/another\n",
-        mount = mount_point.display(),
+        place = mount_point.display(),
+        transport = mount.transport(),
         admin = servers.mount_creds.admin_addr,
         fingerprint = servers.mount_creds.admin_fingerprint.as_deref().unwrap_or_default(),
         meta = servers.meta_addr(),

@@ -12,7 +12,17 @@ fn message(major: u32, minor: u32, flags: u64) -> Vec<u8> {
 }
 
 fn agreed(minor: u32, flags: u64) -> abi::InitOut {
-    agree(&parse(&message(7, minor, flags)).unwrap())
+    agree(&parse(&message(7, minor, flags)).unwrap(), Transport::Classic)
+}
+
+#[test]
+fn rings_are_agreed_on_where_they_are_offered_and_wanted() {
+    let offer = |flags| parse(&message(7, 45, flags)).unwrap();
+    assert!(offer(EVERYTHING).uring && !offer(EVERYTHING & !OVER_IO_URING).uring);
+    assert!(!offer(OVER_IO_URING).uring, "without the extension the flag is something else");
+    let flags = |transport| u64::from(agree(&offer(EVERYTHING), transport).flags2) << 32;
+    assert_eq!(flags(Transport::Uring) & OVER_IO_URING, OVER_IO_URING);
+    assert_eq!(flags(Transport::Classic) & OVER_IO_URING, 0);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use proto::Errno;
 
 use super::super::notify::drop_attributes;
+use super::super::uring::EntryId;
 use super::Worker;
 use crate::adapter::{Answer, Incoming, Operation, encode};
 use crate::client::ServerSession;
@@ -19,15 +20,23 @@ use crate::ops::{perform, undo};
 /// a runtime's own), and an answer is usually on its way; a process that is to die waits no longer than this.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Whose reply it is: the request's number, and where it lies if it came over the ring.
+#[derive(Clone, Copy)]
+struct Whose {
+    unique: u64,
+    entry: Option<EntryId>,
+}
+
 impl Worker {
     /// Carries out one request and answers it.
-    pub(super) async fn carry_out(&self, incoming: Incoming) {
+    pub(super) async fn carry_out(&self, incoming: Incoming, entry: Option<EntryId>) {
         let cx = self.context(&incoming);
         let Incoming { unique, ino, operation, .. } = incoming;
+        let whose = Whose { unique, entry };
         let operation = match operation {
             Ok(operation) => operation,
             Err(errno) => {
-                self.reply(unique, Err(errno));
+                self.reply(whose, Err(errno));
                 return;
             }
         };
@@ -36,9 +45,9 @@ impl Worker {
         // Nobody waits for the end of a handle: neither the process that closed it nor the kernel.
         let is_release = matches!(operation, Operation::Release { .. } | Operation::ReleaseDir { .. });
         if is_release {
-            self.reply(unique, Ok(Answer::Done));
+            self.reply(whose, Ok(Answer::Done));
         } else if session.is_ended() {
-            self.reply(unique, Err(Errno::EACCES));
+            self.reply(whose, Err(Errno::EACCES));
             return;
         }
         let work = AssertUnwindSafe(perform(&cx, operation)).catch_unwind();
@@ -59,10 +68,10 @@ impl Worker {
             Poll::Ready(_) if is_release => {}
             Poll::Ready(outcome) => {
                 if let Ok(Answer::Opened { attr_changed: true, .. }) = &outcome {
-                    drop_attributes(self.device.get_ref(), ino, cx.state.presentation.root);
+                    drop_attributes(&self.device, ino, cx.state.presentation.root);
                 }
                 let given = outcome.as_ref().ok().filter(|answer| answer.gives_handle()).cloned();
-                if !self.reply(unique, outcome)
+                if !self.reply(whose, outcome)
                     && let Some(answer) = given
                 {
                     undo(&cx, answer).await;
@@ -70,7 +79,7 @@ impl Worker {
             }
             Poll::Pending => {
                 if !is_release {
-                    self.reply(unique, Err(Errno::EINTR));
+                    self.reply(whose, Err(Errno::EINTR));
                 }
                 // What may have changed something is seen through, though nobody waits for it.
                 if !droppable && let Ok(answer) = work.await {
@@ -81,9 +90,13 @@ impl Worker {
     }
 
     /// Replies; false where the kernel does not wait any more.
-    fn reply(&self, unique: u64, outcome: Result<Answer, Errno>) -> bool {
+    fn reply(&self, Whose { unique, entry }: Whose, outcome: Result<Answer, Errno>) -> bool {
         let encoded = encode(unique, outcome, &self.serving.state.presentation);
-        self.device.get_ref().reply(encoded).unwrap_or_else(|error| {
+        if let (Some(ring), Some(entry)) = (&self.ring, entry) {
+            ring.reply(entry, &encoded);
+            return true;
+        }
+        self.device.reply(encoded).unwrap_or_else(|error| {
             tracing::error!(unique, %error, "the kernel refused a reply");
             false
         })

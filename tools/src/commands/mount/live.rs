@@ -52,6 +52,7 @@ pub(in crate::commands) fn settings_for(
         memory_max: tuning.mem_capacity,
         non_empty: false,
         threads: tuning.threads,
+        transport: tuning.transport.into(),
     })
 }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use auth::MountFlags;
 use auth::creds::MountCreds;
-use clap::Args;
-use fsd::MountSettings;
+use clap::{Args, ValueEnum};
+use fsd::{MountSettings, Transport};
 use proto::rest::MountTarget;
 
 use super::daemon;
@@ -72,6 +72,31 @@ pub(crate) struct Tuning {
     /// Serving threads [default: one per CPU]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
+    /// How requests come from the kernel: over io_uring, over /dev/fuse, or the better one of those it has
+    #[arg(long, value_name = "WAY", value_enum, default_value_t)]
+    pub(crate) transport: TransportChoice,
+}
+
+/// Values of `--transport`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TransportChoice {
+    /// uring where the kernel has it switched on, else classic
+    #[default]
+    Auto,
+    /// FUSE over io_uring: Linux 6.14 or newer, with `fuse.enable_uring`
+    Uring,
+    /// Reads and writes of /dev/fuse
+    Classic,
+}
+
+impl From<TransportChoice> for Option<Transport> {
+    fn from(choice: TransportChoice) -> Self {
+        match choice {
+            TransportChoice::Auto => None,
+            TransportChoice::Uring => Some(Transport::Uring),
+            TransportChoice::Classic => Some(Transport::Classic),
+        }
+    }
 }
 
 /// Mounts, in this process or in one that stays behind.
