@@ -4,7 +4,6 @@
 //! them and replies through its own ring or descriptor; nothing it does blocks, and no request is left without an answer.
 
 mod buffers;
-mod cpus;
 mod device;
 mod init;
 mod interrupts;
@@ -14,7 +13,6 @@ mod point;
 mod uring;
 mod worker;
 
-pub(crate) use cpus::{allowed_cpus, pin};
 pub(crate) use device::Device;
 pub(crate) use init::handshake;
 pub(crate) use interrupts::Interrupts;

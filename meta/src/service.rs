@@ -1,7 +1,7 @@
 //! The metadata server: QUIC in front of the engine.
 //!
-//! One thread per core, each with its own socket on the shared port, its own single-threaded runtime and the connections
-//! that the kernel hands it; requests are answered on the thread that received them. What they share is the engine's
+//! One thread pinned to each core, with its own socket on the shared port, its own single-threaded runtime and the
+//! connections that the kernel hands it; requests are answered on the thread that received them. What they share is the engine's
 //! volumes, the session table and the authenticator. Housekeeping (token watch, expiry, sweeping) runs on a thread of
 //! its own, waiting for the disk on another.
 
@@ -21,6 +21,7 @@ use std::time::Duration;
 use auth::{Authenticator, AuthenticatorSettings, TokenAuthority};
 use proto::rest::VolumeUse;
 use tokio::sync::watch;
+use transport::cpus::{allowed_cpus, pin};
 use transport::server::{self, Listener};
 use transport::tls::{Fingerprint, Identity};
 
@@ -69,8 +70,9 @@ pub struct MetaServer {
 impl MetaServer {
     /// Opens the database, binds the port and serves until stopped. `authority` answers for tokens.
     pub fn start<A: TokenAuthority>(settings: MetaSettings, authority: A) -> Result<Self, MetaError> {
-        let cores = settings.threads.or_else(|| std::thread::available_parallelism().ok().map(Into::into)).unwrap_or(1);
-        let sockets = server::bind(settings.bind_addr, cores.max(1))?;
+        let cpus = allowed_cpus();
+        let count = settings.threads.unwrap_or(cpus.len()).max(1);
+        let sockets = server::bind(settings.bind_addr, count)?;
         let addr = sockets[0].local_addr().map_err(|source| MetaError::Thread { source })?;
         let fingerprint = settings.identity.fingerprint();
         let volumes = Arc::new(HostedVolumes::open(&settings.db_folder, settings.db_cache_max)?);
@@ -85,7 +87,9 @@ impl MetaServer {
         let identity = Arc::new(settings.identity);
         for (index, socket) in sockets.into_iter().enumerate() {
             let (server, identity, stopped) = (Arc::clone(&server), Arc::clone(&identity), stopped.clone());
+            let cpu = cpus[index % cpus.len()];
             running.spawn(format!("meta-{index}"), async move || {
+                pin(cpu);
                 match Listener::new(socket, &identity, CONNECTIONS_MAX) {
                     Ok(listener) => peer::serve(server, listener, stopped).await,
                     Err(error) => tracing::error!(%error, "serving thread cannot start"),

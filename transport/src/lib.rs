@@ -2,6 +2,7 @@
 //! certificates both stand on. Messages are opaque bytes here; tokens too.
 
 pub mod client;
+pub mod cpus;
 pub mod rest;
 pub mod server;
 pub mod tls;

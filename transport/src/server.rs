@@ -1,9 +1,12 @@
 //! The answering side: one listener for each serving thread, all on one UDP port.
 //!
-//! The kernel keeps a peer's packets on one socket of the port (by address and port of both ends), so a connection lives
-//! on one thread from its first packet to its last.
+//! The kernel keeps a connection's packets on one socket of the port, by the ids that `steer` gives out, so a connection
+//! lives on one thread from its first packet to its last.
+
+mod steer;
 
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +16,9 @@ use proto::ALPN;
 use proto::limits::MESSAGE_MAX;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, RecvStream, SendStream, VarInt};
-use quinn_proto::HashedConnectionIdGenerator;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use self::steer::SteeredIds;
 use crate::quic;
 use crate::tls::{self, Identity};
 use crate::{CallError, TransportError};
@@ -30,14 +33,36 @@ const ARRIVAL_BUFFER_MAX: u64 = 16 << 10;
 /// Receive buffer asked of the kernel for each socket, in bytes: bursts of many mounts arrive while a thread works.
 const SOCKET_BUFFER: usize = 4 << 20;
 
-/// Binds `threads` sockets to one address; port 0 picks a free port. Fails where any other process has the port.
-pub fn bind(addr: SocketAddr, threads: usize) -> Result<Vec<UdpSocket>, TransportError> {
+/// One of the sockets that share a port.
+#[derive(Debug)]
+pub struct ServerSocket {
+    socket: UdpSocket,
+    index: u16,
+    count: u16,
+}
+
+impl ServerSocket {
+    /// The address that it is bound to.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+}
+
+/// Binds `threads` sockets to one address; port 0 picks a free port. A connection that begins with a packet on CPU n goes
+/// to socket n, as long as there are so many. Fails where any other process has the port.
+pub fn bind(addr: SocketAddr, threads: usize) -> Result<Vec<ServerSocket>, TransportError> {
     let failed = |source| TransportError::Bind { addr, source };
+    let count = u16::try_from(threads).unwrap_or(u16::MAX);
     // Sockets that share a port would also share it with a stranger: a plain one finds out first, and picks the port.
     let probe = UdpSocket::bind(addr).map_err(failed)?;
     let addr = probe.local_addr().map_err(failed)?;
     drop(probe);
-    (0..threads).map(|_| shared_socket(addr).map_err(failed)).collect()
+    let bound = |index| shared_socket(addr).map(|socket| ServerSocket { socket, index, count });
+    let sockets = (0..count).map(bound).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    if let Some(first) = sockets.first().filter(|_| count > 1) {
+        steer::steer(first.socket.as_fd(), count).map_err(failed)?;
+    }
+    Ok(sockets)
 }
 
 fn shared_socket(addr: SocketAddr) -> std::io::Result<UdpSocket> {
@@ -60,7 +85,8 @@ pub struct Listener {
 impl Listener {
     /// Serves `socket` on the current tokio runtime. Turns peers away while `connections_max` connections are open,
     /// those that greet included. A peer that was not admitted costs at most about 64 KiB, an admitted one 16 MiB.
-    pub fn new(socket: UdpSocket, identity: &Identity, connections_max: usize) -> Result<Self, TransportError> {
+    pub fn new(socket: ServerSocket, identity: &Identity, connections_max: usize) -> Result<Self, TransportError> {
+        let ServerSocket { socket, index, count } = socket;
         let addr = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
         let mut tls = tls::server_config(identity)?;
         tls.alpn_protocols = vec![ALPN.to_vec()];
@@ -72,7 +98,7 @@ impl Listener {
             .incoming_buffer_size(ARRIVAL_BUFFER_MAX)
             .incoming_buffer_size_total(ARRIVALS_MAX as u64 * ARRIVAL_BUFFER_MAX);
         let runtime = Arc::new(quinn::TokioRuntime);
-        let endpoint = Endpoint::new(endpoint_config(identity), Some(config), socket, runtime)
+        let endpoint = Endpoint::new(endpoint_config(identity, index, count), Some(config), socket, runtime)
             .map_err(|source| TransportError::Bind { addr, source })?;
         Ok(Self { endpoint, connections_max })
     }
@@ -99,12 +125,12 @@ impl Listener {
 
 /// Connection ids and reset tokens that the next process on the same identity recognises: a peer of this one then learns
 /// from its first packet that the connection is gone.
-fn endpoint_config(identity: &Identity) -> EndpointConfig {
+fn endpoint_config(identity: &Identity, index: u16, count: u16) -> EndpointConfig {
     let reset_key = hmac::Key::new(hmac::HMAC_SHA256, &identity.derived_secret("quic stateless reset"));
     let cid_secret = identity.derived_secret("quic connection ids");
     let cid_key = u64::from_le_bytes(*cid_secret.first_chunk().expect("the secret has 32 bytes"));
     let mut config = EndpointConfig::new(Arc::new(reset_key));
-    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(cid_key)));
+    config.cid_generator(move || Box::new(SteeredIds::new(cid_key, index, count)));
     config
 }
 

@@ -12,6 +12,7 @@ use proto::Welcome;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
+use transport::cpus::{allowed_cpus, pin};
 use transport::tls::Trust;
 
 use super::end::{End, Ended};
@@ -20,8 +21,7 @@ use crate::adapter::Presentation;
 use crate::client::{Link, ServerSession, SessionSettings};
 use crate::data::{DataPlane, DataSettings};
 use crate::session::{
-    Device, Interrupts, KernelMount, MountPoint, Serving, Stop, Worker, allowed_cpus, handshake, obstacle, pin,
-    queue_count,
+    Device, Interrupts, KernelMount, MountPoint, Serving, Stop, Worker, handshake, obstacle, queue_count,
 };
 use crate::state::{KnownDirs, LiveFlags, OpenFiles, State};
 use crate::{MountError, MountSettings, Transport};

@@ -145,7 +145,7 @@ fn taken_port_is_refused_though_sockets_share_ports() {
 }
 
 /// Serves on a runtime of its own until the sender is dropped, then vanishes without a word, as a killed process does.
-fn doomed_server(socket: UdpSocket, identity: Identity) -> tokio::sync::oneshot::Sender<()> {
+fn doomed_server(socket: ServerSocket, identity: Identity) -> tokio::sync::oneshot::Sender<()> {
     let (alive, death) = tokio::sync::oneshot::channel::<()>();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
