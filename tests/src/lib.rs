@@ -14,6 +14,11 @@ pub use conformance::suite;
 pub use mounted::Mounted;
 pub use process::{Daemon, Outcome, Standby, flexfs, wait_for};
 
+/// How the mounts of this run take requests from the kernel: `cargo xtask test` runs the tests once for each way.
+pub fn transport() -> String {
+    std::env::var("FLEXFS_TEST_TRANSPORT").unwrap_or_else(|_| "auto".to_owned())
+}
+
 /// Fails unless mounts can be made here.
 pub fn require_fuse() {
     assert!(std::path::Path::new("/dev/fuse").exists(), "these tests need /dev/fuse");

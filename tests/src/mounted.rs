@@ -30,8 +30,7 @@ impl Mounted {
         let target = point.to_str().expect("test folders have plain names");
         let creds = creds.to_str().expect("test folders have plain names");
         let transport = crate::transport();
-        let base =
-            ["mount", "start", volume, target, "--credsFile", creds, "--foreground", "--transport", &transport];
+        let base = ["mount", "start", volume, target, "--credsFile", creds, "--foreground", "--transport", &transport];
         let log = point.with_extension("log");
         let mut daemon = Daemon::start(&mut flexfs(home, &[&base, flags].concat()), &log);
         wait_for("the volume is mounted", 20, || {

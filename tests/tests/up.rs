@@ -6,10 +6,12 @@ use std::fs;
 use std::path::Path;
 
 use rustix::process::Signal;
-use tests::{Daemon, Mounted, Outcome, flexfs, require_fuse, wait_for};
+use tests::{Daemon, Mounted, Outcome, flexfs, require_fuse, transport, wait_for};
 
 fn start_up(home: &Path, point: &Path, data: &Path) -> Daemon {
-    let args = ["up", point.to_str().unwrap(), "--dataFolder", data.to_str().unwrap()];
+    let transport = transport();
+    let args =
+        ["up", point.to_str().unwrap(), "--dataFolder", data.to_str().unwrap(), "--transport", transport.as_str()];
     let mut up = Daemon::start(&mut flexfs(home, &args), &home.join("up.log"));
     wait_for("the volume is mounted", 30, || {
         assert!(up.is_running(), "up ended: {}", up.log());

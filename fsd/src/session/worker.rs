@@ -141,22 +141,23 @@ impl Worker {
         let mut stop = self.serving.stop.subscribe();
         let worker = Rc::clone(self);
         let telling = spawn_local(async move { worker.tell_replies().await });
-        while !ring.is_over() {
-            tokio::select! {
-                ready = ring.ready() => ready?,
-                _ = stop.wait_for(|stop| *stop != Stop::No) => return Ok(()),
+        loop {
+            let arrived = ring.arrived();
+            if ring.is_over() {
+                break;
             }
-            loop {
-                let arrived = ring.arrived();
-                if arrived.is_empty() {
-                    break;
+            if arrived.is_empty() {
+                tokio::select! {
+                    ready = ring.ready() => ready?,
+                    _ = stop.wait_for(|stop| *stop != Stop::No) => return Ok(()),
                 }
-                for entry in arrived {
-                    self.take_up_entry(ring, entry);
-                }
-                ring.submit()?;
-                tokio::task::yield_now().await;
+                continue;
             }
+            for entry in arrived {
+                self.take_up_entry(ring, entry);
+            }
+            ring.submit()?;
+            tokio::task::yield_now().await;
         }
         telling.abort();
         Ok(())

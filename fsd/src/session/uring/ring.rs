@@ -28,6 +28,8 @@ pub(crate) struct EntryId(usize);
 pub(crate) struct Ring {
     io: AsyncFd<RingFd>,
     lent: RefCell<Vec<Lent>>,
+    /// Entries that got their first request while others were being registered.
+    early: RefCell<Vec<EntryId>>,
     /// The device the queues belong to; kept open as long as the kernel knows the entries by it.
     device: Rc<Device>,
     /// Submissions that the kernel has not been told of.
@@ -68,8 +70,10 @@ impl Ring {
         let lent: Vec<Lent> = entries.map(|queue| Lent { entry: Entry::new(), queue, is_ours: false }).collect();
         let live = Cell::new(lent.len());
         let (unsubmitted, replied) = (Cell::new(0), Notify::new());
-        let ring = Self { io, lent: RefCell::new(lent), device, unsubmitted, live, replied };
+        let (lent, early) = (RefCell::new(lent), RefCell::default());
+        let ring = Self { io, lent, early, device, unsubmitted, live, replied };
         ring.register()?;
+        ring.settle_registration()?;
         Ok(ring)
     }
 
@@ -80,12 +84,19 @@ impl Ring {
         for (index, (lent, parts)) in lent.iter().zip(&parts).enumerate() {
             self.push(index, REGISTER, lent.queue, 0, Some(parts));
         }
-        self.submit()?;
+        self.submit()
+    }
+
+    /// Takes what the kernel said to the registrations. Requests may be among it already: they are kept.
+    fn settle_registration(&self) -> io::Result<()> {
         let mut ring = self.io.get_ref().ring.borrow_mut();
-        match ring.completion().find(|completion| completion.result() < 0) {
-            Some(refused) => Err(io::Error::from_raw_os_error(-refused.result())),
-            None => Ok(()),
+        for completion in ring.completion() {
+            if completion.result() < 0 {
+                return Err(io::Error::from_raw_os_error(-completion.result()));
+            }
+            self.early.borrow_mut().push(self.arrive(completion.user_data() as usize));
         }
+        Ok(())
     }
 
     /// Waits until there may be requests, or the end of the mount.
@@ -97,20 +108,21 @@ impl Ring {
 
     /// The entries that got a request. Each is replied to by [`Ring::reply`], exactly once.
     pub(crate) fn arrived(&self) -> Vec<EntryId> {
-        let mut ring = self.io.get_ref().ring.borrow_mut();
-        let mut lent = self.lent.borrow_mut();
-        let mut arrived = Vec::new();
-        for completion in ring.completion() {
-            let index = completion.user_data() as usize;
+        let mut arrived = self.early.take();
+        for completion in self.io.get_ref().ring.borrow_mut().completion() {
             if completion.result() == 0 {
-                lent[index].is_ours = true;
-                arrived.push(EntryId(index));
+                arrived.push(self.arrive(completion.user_data() as usize));
             } else {
                 // The mount is over, or was over when the reply came.
                 self.live.update(|live| live - 1);
             }
         }
         arrived
+    }
+
+    fn arrive(&self, index: usize) -> EntryId {
+        self.lent.borrow_mut()[index].is_ours = true;
+        EntryId(index)
     }
 
     /// Whether no request can come any more, and none is waiting for its reply.
