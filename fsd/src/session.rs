@@ -5,6 +5,7 @@
 
 mod buffers;
 mod device;
+mod helper;
 mod init;
 mod interrupts;
 mod kernel;

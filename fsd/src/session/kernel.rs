@@ -1,31 +1,25 @@
 //! The mount itself: made and undone by system call as root, through fusermount3 as anybody else.
 
 use std::ffi::CString;
-use std::sync::Mutex;
 
 use auth::MountFlags;
-use fuse_backend_rs::transport::{Error as FuseError, FuseSession};
 use rustix::io::Errno as OsError;
 use rustix::mount::{MountFlags as KernelFlags, UnmountFlags, mount, unmount};
 
 use super::buffers::WRITE_MAX;
 use super::device::Device;
+use super::helper::{self, Refusal};
 use super::point::{MountPoint, raise_read_ahead};
 use crate::MountError;
 
 /// A mount that the kernel shows.
+#[derive(Debug)]
 pub(crate) struct KernelMount {
     point: MountPoint,
     /// Tells this mount from one that somebody made on the same directory later.
     device: Option<String>,
-    /// Undoes what it mounted; absent where the system calls are ours.
-    helper: Option<Mutex<FuseSession>>,
-}
-
-impl std::fmt::Debug for KernelMount {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KernelMount").field("point", &self.point).finish_non_exhaustive()
-    }
+    /// Whether fusermount3 made it, and is to undo it.
+    by_helper: bool,
 }
 
 /// How a mount went away.
@@ -61,36 +55,27 @@ impl KernelMount {
             rustix::process::getgid().as_raw(),
         );
         let options = CString::new(options).expect("made of numbers and words");
-        mount(volume, point.path(), FILE_SYSTEM, kernel_flags(flags), options.as_c_str())
-            .map_err(|error| failed(error.to_string()))?;
-        Ok((Self::mounted(point, None), device))
+        mount(volume, point.path(), FILE_SYSTEM, kernel_flags(flags), options.as_c_str()).map_err(
+            |error| match error {
+                OsError::PERM => failed(format!("{error}; a container needs the capability SYS_ADMIN to mount")),
+                error => failed(error.to_string()),
+            },
+        )?;
+        Ok((Self::mounted(point, false), device))
     }
 
-    /// Without root, fusermount3 decides most flags itself (nosuid, nodev, noatime); the rest the operations enforce.
     fn by_helper(point: MountPoint, volume: &str, flags: MountFlags) -> Result<(Self, Device), MountError> {
-        let failed = |error: FuseError| {
-            let reason = match error {
-                FuseError::IoError(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    "mounting as a user other than root needs fusermount3: install fuse3, or mount as root".to_owned()
-                }
-                error => error.to_string(),
-            };
-            MountError::Kernel { path: point.path().to_owned(), reason }
-        };
-        let mut session = FuseSession::new(point.path(), volume, SUBTYPE, flags.ro).map_err(failed)?;
-        session.set_allow_other(false);
-        session.mount().map_err(failed)?;
-        let file = session.get_fuse_file().expect("a mounted session has its device").try_clone();
-        let device = Device::from_file(file.map_err(|error| failed(FuseError::IoError(error)))?.into());
-        Ok((Self::mounted(point, Some(Mutex::new(session))), device))
+        let file = helper::mount(point.path(), volume, SUBTYPE, flags)
+            .map_err(|reason| MountError::Kernel { path: point.path().to_owned(), reason })?;
+        Ok((Self::mounted(point, true), Device::from_file(file)))
     }
 
-    fn mounted(point: MountPoint, helper: Option<Mutex<FuseSession>>) -> Self {
+    fn mounted(point: MountPoint, by_helper: bool) -> Self {
         let device = point.mounted_device();
         if let Some(device) = &device {
             raise_read_ahead(device);
         }
-        Self { point, device, helper }
+        Self { point, device, by_helper }
     }
 
     /// Where it is mounted.
@@ -101,36 +86,44 @@ impl KernelMount {
     /// Takes the mount away; one that is in use leaves its place at once and ends with its last user.
     /// Blocks while the kernel writes back, so a serving thread must not do it.
     pub(crate) fn unmount(&self) -> Result<Unmounted, MountError> {
-        let path = self.point.path();
-        let failed = |reason: String| MountError::Kernel { path: path.to_owned(), reason };
-        if let Some(session) = &self.helper {
-            let mut session = session.lock().expect("no code under this lock panics");
-            return session.umount().map(|()| Unmounted::Detached).map_err(|error| failed(error.to_string()));
-        }
         if !self.is_mounted() {
             return Ok(Unmounted::Clean);
         }
-        match unmount(path, UnmountFlags::empty()) {
+        match self.take_away(false) {
             Ok(()) => Ok(Unmounted::Clean),
-            Err(OsError::BUSY) => {
-                tracing::warn!(path = %path.display(), "the mount is in use: programs that hold its files will see errors");
+            Err(Refusal::Busy) => {
+                tracing::warn!(path = %self.point.path().display(), "the mount is in use: programs that hold its files will see errors");
                 self.detach()
             }
-            Err(error) => Err(failed(error.to_string())),
+            Err(refusal) => Err(self.failed(refusal)),
         }
     }
 
     /// Takes the mount out of its place without waiting for anybody.
     pub(crate) fn detach(&self) -> Result<Unmounted, MountError> {
-        if self.helper.is_some() {
-            return self.unmount();
-        }
-        let path = self.point.path();
         if self.is_mounted() {
-            unmount(path, UnmountFlags::DETACH)
-                .map_err(|error| MountError::Kernel { path: path.to_owned(), reason: error.to_string() })?;
+            self.take_away(true).map_err(|refusal| self.failed(refusal))?;
         }
         Ok(Unmounted::Detached)
+    }
+
+    fn take_away(&self, lazily: bool) -> Result<(), Refusal> {
+        if self.by_helper {
+            return helper::unmount(self.point.path(), lazily);
+        }
+        let flags = if lazily { UnmountFlags::DETACH } else { UnmountFlags::empty() };
+        unmount(self.point.path(), flags).map_err(|error| match error {
+            OsError::BUSY => Refusal::Busy,
+            error => Refusal::Other(error.to_string()),
+        })
+    }
+
+    fn failed(&self, refusal: Refusal) -> MountError {
+        let reason = match refusal {
+            Refusal::Busy => "it is in use".to_owned(),
+            Refusal::Other(reason) => reason,
+        };
+        MountError::Kernel { path: self.point.path().to_owned(), reason }
     }
 
     /// Whether what is mounted there is still this mount: anybody may have unmounted it, and mounted something else.
