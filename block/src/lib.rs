@@ -16,4 +16,4 @@ pub use error::{StoreError, StoreErrorKind};
 pub use local::LocalStore;
 pub use memory::MemoryStore;
 pub use reader::{BlockReader, zeroes};
-pub use store::{BlockStore, BoxFuture, ListCursor, Listing, ObjectInfo, open};
+pub use store::{BlockStore, BoxFuture, ListCursor, Listing, ObjectInfo, open, open_or_make};

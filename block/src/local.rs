@@ -8,6 +8,7 @@ mod direct;
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, IoSlice, Write};
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
@@ -53,6 +54,13 @@ impl LocalStore {
             reads: Arc::new(Semaphore::new(READS_MAX)),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
         })
+    }
+
+    /// The same store with at most `bops_max` operations at once, whichever they are.
+    #[must_use]
+    pub fn bounded(self, bops_max: NonZeroUsize) -> Self {
+        let slots = Arc::new(Semaphore::new(bops_max.get().min(Semaphore::MAX_PERMITS)));
+        Self { reads: Arc::clone(&slots), writes: slots, ..self }
     }
 
     /// Runs `work` on the blocking pool as soon as one of `slots` is free; the slot is kept until the work is done,
@@ -294,6 +302,18 @@ fn list_leaf(path: &Path, objects: &mut Vec<ObjectInfo>) -> std::io::Result<()> 
         }
     }
     Ok(())
+}
+
+/// Refuses a store whose folder is not on this host, or not for this user.
+pub(crate) fn must_be_here(folder: &Path) -> Result<(), StoreError> {
+    let Err(error) = fs::read_dir(folder) else { return Ok(()) };
+    let failed = StoreError::from_io(format_args!("block store folder {}", folder.display()), &error);
+    let hint = match failed.kind {
+        StoreErrorKind::NotFound => "a `local` store serves mounts on the host of its metadata server",
+        StoreErrorKind::Denied => "a `local` store is used with the rights of whoever mounts: mount as its owner",
+        _ => return Err(failed),
+    };
+    Err(StoreError::new(failed.kind, format!("{}; {hint}", failed.message)))
 }
 
 fn make_folder(path: &Path) -> Result<(), StoreError> {

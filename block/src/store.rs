@@ -1,7 +1,9 @@
 //! The seam between those who move blocks and the places that keep them.
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -54,13 +56,38 @@ pub struct ObjectInfo {
     pub len: u64,
 }
 
-/// Opens the store that holds the blocks of `volume`, and makes its place where there is none yet. Blocks the thread.
+/// Opens the store that holds the blocks of `volume`, and makes its place where there is none yet: for the server, which
+/// is there before any mount. Blocks the thread.
 ///
 /// # Errors
 /// [`StoreErrorKind::Invalid`] where the settings make no sense, else what the store's place answers.
-pub fn open(settings: &BlockStoreSettings, volume: VolumeId) -> Result<Arc<dyn BlockStore>, StoreError> {
+pub fn open_or_make(settings: &BlockStoreSettings, volume: VolumeId) -> Result<Arc<dyn BlockStore>, StoreError> {
+    Ok(Arc::new(LocalStore::open(&local_folder(settings, volume)?)?))
+}
+
+/// Opens the store that holds the blocks of `volume`, with at most `bops_max` operations at once (`None`: as many as
+/// suit the store). A place that is not there is an error: made here, it would be another one than the server's.
+/// Blocks the thread.
+///
+/// # Errors
+/// As [`open_or_make`].
+pub fn open(
+    settings: &BlockStoreSettings,
+    volume: VolumeId,
+    bops_max: Option<NonZeroUsize>,
+) -> Result<Arc<dyn BlockStore>, StoreError> {
+    let folder = local_folder(settings, volume)?;
+    crate::local::must_be_here(&folder)?;
+    let store = LocalStore::open(&folder)?;
+    Ok(Arc::new(match bops_max {
+        Some(bops_max) => store.bounded(bops_max),
+        None => store,
+    }))
+}
+
+fn local_folder(settings: &BlockStoreSettings, volume: VolumeId) -> Result<PathBuf, StoreError> {
     match settings.api_code.as_str() {
-        "local" => Ok(Arc::new(LocalStore::open(&crate::local::folder(settings, volume)?)?)),
+        "local" => crate::local::folder(settings, volume),
         other => Err(StoreError::new(
             StoreErrorKind::Invalid,
             format!("block store API {other:?} is not known: this build has \"local\""),

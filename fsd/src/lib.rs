@@ -17,4 +17,4 @@ mod state;
 pub use error::MountError;
 pub use mount::{Controller, Ended, Mount};
 pub use session::Transport;
-pub use settings::MountSettings;
+pub use settings::{MemoryMax, MountSettings};

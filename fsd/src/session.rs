@@ -15,7 +15,7 @@ mod uring;
 mod worker;
 
 pub(crate) use device::Device;
-pub(crate) use init::handshake;
+pub(crate) use init::{Wishes, handshake};
 pub(crate) use interrupts::Interrupts;
 pub(crate) use kernel::{KernelMount, Unmounted};
 pub(crate) use point::MountPoint;

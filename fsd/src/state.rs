@@ -27,6 +27,8 @@ pub(crate) use shown::Shown;
 pub(crate) struct State {
     /// How files show themselves.
     pub(crate) presentation: Presentation,
+    /// The mount's own umask; `None` where the kernel applies the one of the process that makes a file.
+    umask: Option<u16>,
     /// Restrictions.
     pub(crate) flags: Arc<LiveFlags>,
     /// Content of files.
@@ -53,6 +55,7 @@ impl std::fmt::Debug for State {
 impl State {
     pub(crate) fn new(
         presentation: Presentation,
+        umask: Option<u16>,
         flags: Arc<LiveFlags>,
         files: Arc<OpenFiles>,
         known_dirs: Arc<KnownDirs>,
@@ -60,6 +63,7 @@ impl State {
     ) -> Self {
         Self {
             presentation,
+            umask,
             flags,
             data,
             files,
@@ -69,6 +73,11 @@ impl State {
             closes: CloseQueue::default(),
             shown: Shown::default(),
         }
+    }
+
+    /// The mode of a new file, of which `mode` was asked.
+    pub(crate) fn masked(&self, mode: u32) -> u32 {
+        mode & !u32::from(self.umask.unwrap_or(0))
     }
 
     /// Attributes that a reply carried, as the kernel is to see them: with what was written here since.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use fsd::MemoryMax;
+
 /// A size: bytes, or a number with `K`, `M`, `G`, `T`, `P` (or `KiB` ...) for powers of 1,024, `KB` ... for powers of 1,000.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let bad = || format!("size {text:?}: a number is needed, with a unit or without, as 4MiB, 64M or 10G");
@@ -45,6 +47,16 @@ pub(crate) fn parse_duration_secs(text: &str) -> Result<i64, String> {
     Ok(total)
 }
 
+/// An amount of memory of a mount: a share of this machine's memory as `10%`, a size with its unit, or a bare number of
+/// blocks.
+pub(crate) fn parse_memory_or_blocks(text: &str) -> Result<MemoryMax, String> {
+    match text.parse() {
+        Ok(0) => Err(format!("memory {text:?}: at least one block is needed")),
+        Ok(blocks) => Ok(MemoryMax::Blocks(blocks)),
+        Err(_) => parse_memory(text).map(MemoryMax::Bytes),
+    }
+}
+
 /// An amount of memory: a size, or a share of this machine's memory as `25%`.
 pub(crate) fn parse_memory(text: &str) -> Result<u64, String> {
     let Some(percent) = text.strip_suffix('%') else { return parse_size(text) };
@@ -55,6 +67,14 @@ pub(crate) fn parse_memory(text: &str) -> Result<u64, String> {
     }
     let info = rustix::system::sysinfo();
     Ok((info.totalram as u64).saturating_mul(u64::from(info.mem_unit)) / 100 * percent)
+}
+
+/// Permission bits in octal, as umask(1) takes them: `0027` or `27`.
+pub(crate) fn parse_umask(text: &str) -> Result<u16, String> {
+    match u16::from_str_radix(text, 8) {
+        Ok(bits @ 0..=0o777) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(bits),
+        _ => Err(format!("umask {text:?}: octal digits from 0 to 0777 are needed, as 0027")),
+    }
 }
 
 /// `bytes` for people: exact where it is a whole number of units, else with one decimal.

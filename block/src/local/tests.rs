@@ -102,12 +102,12 @@ async fn listing_finds_every_object_and_nothing_else() {
 #[tokio::test]
 async fn store_is_made_for_its_owner_only_and_found_again() {
     let folder = TempDir::new().unwrap();
-    let store = crate::open(&settings(folder.path()), VOLUME).unwrap();
+    let store = crate::open_or_make(&settings(folder.path()), VOLUME).unwrap();
     store.put(ObjectId(1), vec![Bytes::from_static(b"x")]).await.unwrap();
     let root = folder.path().join(format!("blocks/team/a/{VOLUME}"));
     assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
     drop(store);
-    let store = crate::open(&settings(folder.path()), VOLUME).unwrap();
+    let store = crate::open_or_make(&settings(folder.path()), VOLUME).unwrap();
     assert_eq!(store.get(ObjectId(1), 0..1).await.unwrap(), "x");
 }
 
@@ -122,7 +122,7 @@ fn senseless_settings_are_refused_with_the_value() {
         (BlockStoreSettings { prefix: "a/../../b".into(), ..good.clone() }, "a/../../b"),
     ];
     for (settings, value) in cases {
-        let error = crate::open(&settings, VOLUME).err().unwrap();
+        let error = crate::open_or_make(&settings, VOLUME).err().unwrap();
         assert_eq!(error.kind, Invalid);
         assert!(error.message.contains(value), "{}", error.message);
     }
@@ -133,7 +133,7 @@ fn place_that_is_no_folder_is_named() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("blocks");
     fs::write(&file, "").unwrap();
-    let error = crate::open(&settings(folder.path()), VOLUME).err().unwrap();
+    let error = crate::open_or_make(&settings(folder.path()), VOLUME).err().unwrap();
     assert_eq!(error.message, format!("block store folder {}: exists and is no folder", file.display()));
 }
 
@@ -202,4 +202,28 @@ async fn file_system_without_direct_writes_is_written_through_its_cache() {
     }
     assert!(!store.place.takes_direct.load(Ordering::Relaxed));
     assert_eq!(incoming_count(&store), 0);
+}
+
+#[test]
+fn mount_opens_only_the_place_that_the_server_made() {
+    let folder = TempDir::new().unwrap();
+    let settings = settings(folder.path());
+    let error = crate::open(&settings, VOLUME, None).map(drop).unwrap_err();
+    assert_eq!(error.kind, NotFound);
+    assert!(error.message.contains("on the host of its metadata server"), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+    crate::open_or_make(&settings, VOLUME).unwrap();
+    crate::open(&settings, VOLUME, None).unwrap();
+}
+
+#[tokio::test]
+async fn bound_holds_for_reads_and_writes_together() {
+    let (_folder, store) = store();
+    let store = store.bounded(NonZeroUsize::MIN);
+    store.put(ObjectId(5), vec![Bytes::from_static(b"abc")]).await.unwrap();
+    let slot = Arc::clone(&store.reads).acquire_owned().await.unwrap();
+    assert!(futures_util::FutureExt::now_or_never(store.put(ObjectId(6), Vec::new())).is_none());
+    assert!(futures_util::FutureExt::now_or_never(store.get(ObjectId(5), 0..3)).is_none());
+    drop(slot);
+    assert_eq!(store.get(ObjectId(5), 0..3).await.unwrap(), "abc");
 }

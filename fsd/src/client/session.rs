@@ -99,6 +99,11 @@ impl ServerSession {
         }
     }
 
+    /// The metadata server, as the settings name it.
+    pub(crate) fn addr(&self) -> &str {
+        &self.settings.addr
+    }
+
     pub(super) fn settings(&self) -> &SessionSettings {
         &self.settings
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use proto::Welcome;
+use proto::{AttrChanges, Caller, Errno, Request, Timespec, Welcome};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
@@ -18,10 +18,10 @@ use transport::tls::Trust;
 use super::end::{End, Ended};
 use super::{Mount, Shared};
 use crate::adapter::Presentation;
-use crate::client::{Link, ServerSession, SessionSettings};
+use crate::client::{Link, MetaClient, Rpc, ServerSession, SessionSettings};
 use crate::data::{DataPlane, DataSettings};
 use crate::session::{
-    Device, Interrupts, KernelMount, MountPoint, Serving, Stop, Worker, handshake, obstacle, queue_count,
+    Device, Interrupts, KernelMount, MountPoint, Serving, Stop, Wishes, Worker, handshake, obstacle, queue_count,
 };
 use crate::state::{KnownDirs, LiveFlags, OpenFiles, State};
 use crate::{MountError, MountSettings, Transport};
@@ -57,14 +57,14 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
         threads: Vec::new(),
     };
 
-    let welcome = crew.hire_first(cpus[0])?;
+    let welcome = crew.hire_first(cpus[0], settings.root_owner)?;
     for index in 1..count {
         crew.hire(index, cpus[index % cpus.len()])?;
     }
     let data = data_plane(&settings, &welcome)?;
     let presentation = presentation(&settings, &welcome, &flags);
     let serving = Arc::new(Serving {
-        state: Arc::new(State::new(presentation, Arc::clone(&flags), files, known_dirs, data)),
+        state: Arc::new(State::new(presentation, settings.umask, Arc::clone(&flags), files, known_dirs, data)),
         session,
         interrupts: Interrupts::default(),
         stop: watch::Sender::new(Stop::No),
@@ -72,7 +72,8 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
     });
     let wanted = choose_transport(settings.transport, &settings.mount_point)?;
     let (kernel, device) = KernelMount::new(point, &settings.volume_name, flags.current())?;
-    let transport = handshake(&device, kernel.point(), wanted).inspect_err(|_| {
+    let wishes = Wishes { transport: wanted, own_umask: settings.umask.is_some(), max_pages: settings.max_pages };
+    let transport = handshake(&device, kernel.point(), wishes).inspect_err(|_| {
         let _ = kernel.detach();
     })?;
     let shared = Arc::new(Shared { kernel, transport, serving: Arc::clone(&serving), end });
@@ -116,9 +117,10 @@ fn session_settings(settings: &MountSettings, point: &MountPoint) -> SessionSett
 
 fn data_plane(settings: &MountSettings, welcome: &Welcome) -> Result<DataPlane, MountError> {
     let volume = &welcome.volume;
-    let store = block::open(&volume.block_store, volume.id)
+    let store = block::open(&volume.block_store, volume.id, settings.bops_max)
         .map_err(|error| MountError::BlockStore { volume: volume.name.clone(), reason: error.to_string() })?;
-    DataPlane::new(store, volume, DataSettings { memory_max: settings.memory_max }).map_err(|_| MountError::Server {
+    let limits = DataSettings { memory_max: settings.memory_max.bytes(volume.block_size) };
+    DataPlane::new(store, volume, limits).map_err(|_| MountError::Server {
         addr: settings.meta_addr.clone(),
         reason: format!("block size {} of volume {} is none that this version knows", volume.block_size, volume.name),
     })
@@ -178,11 +180,14 @@ struct Crew {
 
 impl Crew {
     /// The first thread opens the session: what it learns decides over everything else.
-    fn hire_first(&mut self, cpu: usize) -> Result<Welcome, MountError> {
+    fn hire_first(&mut self, cpu: usize, root_owner: Option<(u32, u32)>) -> Result<Welcome, MountError> {
         let (learnt, lesson) = mpsc::channel();
         let link = move |session: Arc<ServerSession>| async move {
             let link = Rc::new(Link::new(session));
-            let outcome = link.connect().await;
+            let outcome = match (link.connect().await, root_owner) {
+                (Ok(welcome), Some(owner)) => give_root_away(&link, &welcome, owner).await.map(|()| welcome),
+                (outcome, _) => outcome,
+            };
             let is_connected = outcome.is_ok();
             let is_awaited = learnt.send(outcome).is_ok();
             (is_connected && is_awaited).then_some(link)
@@ -225,6 +230,25 @@ impl Crew {
         Ok(())
     }
 }
+
+/// Makes `owner` (user and group) the owner of the root directory where that is still root's.
+async fn give_root_away(link: &Rc<Link>, welcome: &Welcome, owner: (u32, u32)) -> Result<(), MountError> {
+    if welcome.root.uid != 0 {
+        return Ok(());
+    }
+    let changes = AttrChanges { uid: Some(owner.0), gid: Some(owner.1), ..AttrChanges::default() };
+    let request = Request::SetAttr { ino: welcome.root.ino, changes, by_handle: false };
+    let now = Timespec::from_system_time(std::time::SystemTime::now());
+    let rpc = Rpc::new(Rc::clone(link), 0, now);
+    let given = tokio::time::timeout(GIVING_MAX, rpc.call(&Caller::ROOT, request)).await;
+    given.unwrap_or(Err(Errno::ETIMEDOUT)).map(drop).map_err(|errno| MountError::Server {
+        addr: link.session().addr().to_owned(),
+        reason: format!("the root directory cannot be given to user {}: {errno}", owner.0),
+    })
+}
+
+/// How long that may take: a link that is being made does not reconnect.
+const GIVING_MAX: Duration = Duration::from_secs(10);
 
 fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().max_blocking_threads(8).build()

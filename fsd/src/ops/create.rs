@@ -13,7 +13,7 @@ pub(super) async fn create<C: MetaClient>(cx: &Cx<C>, create: Create) -> Result<
     let request = Request::Create {
         parent: cx.ino,
         name: create.name,
-        perm: create.perm,
+        perm: cx.state.masked(create.perm.into()) as u16,
         access: access(&create.open),
         exclusive: create.exclusive,
         truncate: create.open.truncate,

@@ -8,11 +8,11 @@ use crate::adapter::Answer;
 use crate::client::MetaClient;
 
 pub(super) async fn directory<C: MetaClient>(cx: &Cx<C>, name: Name, perm: u16) -> Result<Answer, Errno> {
-    make(cx, name, NewNode::Directory { perm }).await
+    make(cx, name, NewNode::Directory { perm: cx.state.masked(perm.into()) as u16 }).await
 }
 
 pub(super) async fn node<C: MetaClient>(cx: &Cx<C>, name: Name, mode: u32, rdev: u32) -> Result<Answer, Errno> {
-    make(cx, name, NewNode::Node { mode, rdev }).await
+    make(cx, name, NewNode::Node { mode: cx.state.masked(mode), rdev }).await
 }
 
 pub(super) async fn symlink<C: MetaClient>(cx: &Cx<C>, name: Name, target: Bytes) -> Result<Answer, Errno> {

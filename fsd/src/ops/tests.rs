@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use proto::dirent::DirRecord;
 use proto::{
-    AttrChanges, BlockIndex, BlockStoreSettings, Compression, FileKind, Layout, Name, RenameMode, VolumeId,
+    AttrChanges, BlockIndex, BlockStoreSettings, Compression, FileKind, Layout, Name, NewNode, RenameMode, VolumeId,
     VolumeSettings, XattrMode,
 };
 
@@ -43,6 +43,10 @@ fn world(flags: &str) -> Cx<Scripted> {
 
 /// A mount that asks `client`.
 pub(super) fn world_with<C>(flags: &str, client: C) -> Cx<C> {
+    world_with_umask(flags, None, client)
+}
+
+fn world_with_umask<C>(flags: &str, umask: Option<u16>, client: C) -> Cx<C> {
     let flags = MountFlags::parse(flags).unwrap();
     let volume = VolumeSettings {
         id: VolumeId(uuid::Uuid::nil()),
@@ -62,7 +66,7 @@ pub(super) fn world_with<C>(flags: &str, client: C) -> Cx<C> {
     let data = DataPlane::new(Arc::new(MemoryStore::new()), &volume, DataSettings { memory_max: 16 << 20 }).unwrap();
     let second = Duration::from_secs(1);
     let presentation = Presentation { root: DIR, attr_valid: second, entry_valid: second, no_suid: flags.no_suid };
-    let state = State::new(presentation, Arc::new(LiveFlags::new(flags)), Arc::default(), Arc::default(), data);
+    let state = State::new(presentation, umask, Arc::new(LiveFlags::new(flags)), Arc::default(), Arc::default(), data);
     Cx { state: Arc::new(state), client, caller: Caller::ROOT, ino: DIR, now: NOW }
 }
 
@@ -116,6 +120,27 @@ pub(super) fn empty_layout(version: u64) -> Layout {
 
 pub(super) fn name(text: &str) -> Name {
     Name::new(text.as_bytes()).unwrap()
+}
+
+#[test]
+fn umask_of_the_mount_is_taken_from_every_new_mode() {
+    let cx = world_with_umask("", Some(0o027), Scripted::default());
+    cx.answer(Ok(Reply::Opened(attr(1, 0o640), empty_layout(1))));
+    cx.run(Operation::Create(Create { name: name("f"), perm: 0o666, exclusive: false, open: WRITE })).unwrap();
+    cx.answer(Ok(Reply::Entry(attr(1, 0o750))));
+    cx.run(Operation::MakeDir { name: name("d"), perm: 0o777 }).unwrap();
+    cx.answer(Ok(Reply::Entry(attr(1, 0o640))));
+    cx.run(Operation::MakeNode { name: name("p"), mode: 0o010_666, rdev: 0 }).unwrap();
+    let modes: Vec<u32> = cx
+        .asked()
+        .into_iter()
+        .map(|request| match request {
+            Request::Create { perm, .. } | Request::Make { node: NewNode::Directory { perm }, .. } => perm.into(),
+            Request::Make { node: NewNode::Node { mode, .. }, .. } => mode,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(modes, [0o640, 0o750, 0o010_640]);
 }
 
 #[test]

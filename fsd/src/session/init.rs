@@ -11,7 +11,10 @@ use crate::MountError;
 use crate::adapter::{Encoded, Fields, bytes_of};
 
 /// Pages of a request: [`WRITE_MAX`] bytes.
-const PAGES_MAX: u16 = 256;
+const PAGES_MAX: u16 = (WRITE_MAX as u32 / PAGE) as u16;
+/// Pages of a request where no other number is agreed.
+const PAGES_USUAL: u16 = 32;
+const PAGE: u32 = 4096;
 /// Background requests (read-ahead, direct I/O) the kernel may have waiting, and when it calls itself congested.
 const BACKGROUND_MAX: u16 = 256;
 const CONGESTED: u16 = 192;
@@ -23,15 +26,28 @@ const MINOR: u32 = 36;
 /// Flag of INIT: requests come over io_uring. Newer than the interface's Rust copy.
 const OVER_IO_URING: u64 = 1 << 41;
 
+/// What a mount may ask for or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    /// How requests shall come.
+    pub(crate) transport: Transport,
+    /// The kernel leaves the mode of new files alone: the mount has a umask of its own.
+    pub(crate) own_umask: bool,
+    /// Requests may be larger than the 32 pages that every kernel sends.
+    pub(crate) max_pages: bool,
+}
+
 /// What is asked of the kernel, where it has it.
 ///
 /// Left out on purpose: the write-back cache (other mounts would not see writes at close), lock forwarding (locks are
 /// the kernel's own for now), ACLs, zero-message opens (the server counts opens) and splicing.
 /// `AUTO_INVAL_DATA` drops cached pages when size or modification time change, so that no page outlives what it shows.
-fn wanted() -> FsOptions {
-    FsOptions::ASYNC_READ
+fn wanted(wishes: Wishes) -> FsOptions {
+    let wish = |wished: bool, option: FsOptions| if wished { option } else { FsOptions::empty() };
+    wish(wishes.own_umask, FsOptions::DONT_MASK)
+        | wish(wishes.max_pages, FsOptions::MAX_PAGES)
+        | FsOptions::ASYNC_READ
         | FsOptions::BIG_WRITES
-        | FsOptions::MAX_PAGES
         | FsOptions::ATOMIC_O_TRUNC
         | FsOptions::PARALLEL_DIROPS
         | FsOptions::DO_READDIRPLUS
@@ -69,9 +85,12 @@ fn parse(message: &[u8]) -> Result<Offer, Errno> {
     Ok(Offer { unique: header.unique, major, minor, read_ahead_max, options, uring })
 }
 
-fn agree(offer: &Offer, transport: Transport) -> abi::InitOut {
-    let over_io_uring = if transport == Transport::Uring { OVER_IO_URING } else { 0 };
-    let options = (offer.options & wanted()).bits() | over_io_uring;
+fn agree(offer: &Offer, wishes: Wishes) -> abi::InitOut {
+    let over_io_uring = if wishes.transport == Transport::Uring && offer.uring { OVER_IO_URING } else { 0 };
+    let options = offer.options & wanted(wishes);
+    // The kernel asks for the largest write it may send, and sends no larger one than its pages allow.
+    let pages = if options.contains(FsOptions::MAX_PAGES) { PAGES_MAX } else { PAGES_USUAL };
+    let options = options.bits() | over_io_uring;
     abi::InitOut {
         major: abi::KERNEL_VERSION,
         minor: offer.minor.min(MINOR),
@@ -79,16 +98,17 @@ fn agree(offer: &Offer, transport: Transport) -> abi::InitOut {
         flags: options as u32,
         max_background: BACKGROUND_MAX,
         congestion_threshold: CONGESTED,
-        max_write: WRITE_MAX as u32,
+        max_write: u32::from(pages) * PAGE,
         time_gran: 1,
-        max_pages: PAGES_MAX,
+        max_pages: pages,
         flags2: (options >> 32) as u32,
         ..Default::default()
     }
 }
 
-/// Answers the kernel's INIT, which waits on a device just mounted. Returns `wanted`, or what the kernel has instead.
-pub(crate) fn handshake(device: &Device, point: &MountPoint, wanted: Transport) -> Result<Transport, MountError> {
+/// Answers the kernel's INIT, which waits on a device just mounted. Returns the transport that was wished for, or what
+/// the kernel has instead.
+pub(crate) fn handshake(device: &Device, point: &MountPoint, wishes: Wishes) -> Result<Transport, MountError> {
     let failed = |reason: String| MountError::Kernel { path: point.path().to_owned(), reason };
     let mut buffer = vec![0; abi::FUSE_MIN_READ_BUFFER as usize];
     loop {
@@ -102,8 +122,8 @@ pub(crate) fn handshake(device: &Device, point: &MountPoint, wanted: Transport) 
             let (major, minor) = (offer.major, offer.minor);
             return Err(failed(format!("its FUSE interface is {major}.{minor}; 7.{MINOR_MIN} (Linux 5.4) is needed")));
         }
-        let transport = if offer.uring { wanted } else { Transport::Classic };
-        let agreed = agree(&offer, transport);
+        let transport = if offer.uring { wishes.transport } else { Transport::Classic };
+        let agreed = agree(&offer, wishes);
         device.reply(Encoded::of_bytes(offer.unique, bytes_of(&agreed))).map_err(|error| failed(error.to_string()))?;
         // A kernel of a later major version asks again in ours.
         if offer.major == abi::KERNEL_VERSION {

@@ -122,7 +122,7 @@ impl HostedVolumes {
     async fn open_volume(&self, settings: &VolumeSettings) -> Result<Arc<HostedVolume>, MetaError> {
         let (database, settings, committer) = (self.database.clone(), settings.clone(), Arc::clone(&self.committer));
         let opening = tokio::task::spawn_blocking(move || {
-            let store = block::open(&settings.block_store, settings.id)?;
+            let store = block::open_or_make(&settings.block_store, settings.id)?;
             let now = Timespec::from_system_time(std::time::SystemTime::now());
             let engine = Volume::open(database.volume(settings.id)?, limits(&settings), now)?;
             tracing::info!(volume = %settings.name, id = %settings.id, "volume opened");

@@ -106,9 +106,12 @@ impl Options {
             ("atime" | "relatime", None) => self.no_atime = false,
             // Who may mount is mount(8)'s business; what such a mount may do is said in its manual.
             ("user" | "users" | "owner" | "group", _) => (self.no_exec, self.no_suid) = (true, true),
-            ("nonEmpty" | "nonempty", None) => self.passed.push("--nonEmpty".into()),
-            ("verbose", None) => self.passed.push("--verbose".into()),
-            ("credsFile" | "attrValid" | "entryValid" | "memCapacity" | "wait", Some(value)) => {
+            ("nonempty", None) => self.passed.push("--nonEmpty".into()),
+            ("nonEmpty" | "noMaxPages" | "verbose" | "xAttr", None) => self.passed.push(format!("--{name}")),
+            (
+                "attrValid" | "credsFile" | "entryValid" | "maxBops" | "memCapacity" | "threads" | "umask" | "wait",
+                Some(value),
+            ) => {
                 self.passed.push(format!("--{name}={value}"));
             }
             ("remount", _) => {
@@ -137,5 +140,6 @@ fn is_ignored(name: &str) -> bool {
     IGNORED.contains(&name) || name.starts_with("x-") || name.starts_with("X-")
 }
 
-const KNOWN: &str = "ro, noExec, noSUID, noATime, nonEmpty, verbose, credsFile=FILE, attrValid=SECONDS, entryValid=SECONDS, \
-                     memCapacity=SIZE, wait=DURATION and the usual ones of mount(8)";
+const KNOWN: &str = "ro, noExec, noSUID, noATime, nonEmpty, noMaxPages, verbose, xAttr, credsFile=FILE, attrValid=SECONDS, \
+                     entryValid=SECONDS, maxBops=N, memCapacity=AMOUNT, threads=N, umask=OCTAL, wait=DURATION and the \
+                     usual ones of mount(8)";

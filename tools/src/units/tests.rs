@@ -63,3 +63,23 @@ fn sizes_are_shown_exactly_or_rounded() {
     assert_eq!(show_size(1536), "1.5 KiB");
     assert_eq!(show_size(u64::MAX), "16384.0 PiB");
 }
+
+#[test]
+fn memory_of_a_mount_may_be_blocks() {
+    assert_eq!(parse_memory_or_blocks("64"), Ok(MemoryMax::Blocks(64)));
+    assert_eq!(parse_memory_or_blocks("64M"), Ok(MemoryMax::Bytes(64 << 20)));
+    assert_eq!(parse_memory_or_blocks("10%"), parse_memory("10%").map(MemoryMax::Bytes));
+    for text in ["0", "-1", "x", "0%"] {
+        assert!(parse_memory_or_blocks(text).unwrap_err().contains(&format!("{text:?}")), "{text}");
+    }
+}
+
+#[test]
+fn umask_is_octal() {
+    assert_eq!(parse_umask("0027"), Ok(0o027));
+    assert_eq!(parse_umask("777"), Ok(0o777));
+    assert_eq!(parse_umask("0"), Ok(0));
+    for text in ["", "8", "1000", "+7", "0o27", "rwx"] {
+        assert!(parse_umask(text).unwrap_err().contains(&format!("{text:?}")), "{text}");
+    }
+}

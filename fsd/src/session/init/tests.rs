@@ -11,8 +11,10 @@ fn message(major: u32, minor: u32, flags: u64) -> Vec<u8> {
     [bytes_of(&header), &body].concat()
 }
 
+const USUAL: Wishes = Wishes { transport: Transport::Classic, own_umask: false, max_pages: true };
+
 fn agreed(minor: u32, flags: u64) -> abi::InitOut {
-    agree(&parse(&message(7, minor, flags)).unwrap(), Transport::Classic)
+    agree(&parse(&message(7, minor, flags)).unwrap(), USUAL)
 }
 
 #[test]
@@ -20,9 +22,10 @@ fn rings_are_agreed_on_where_they_are_offered_and_wanted() {
     let offer = |flags| parse(&message(7, 45, flags)).unwrap();
     assert!(offer(EVERYTHING).uring && !offer(EVERYTHING & !OVER_IO_URING).uring);
     assert!(!offer(OVER_IO_URING).uring, "without the extension the flag is something else");
-    let flags = |transport| u64::from(agree(&offer(EVERYTHING), transport).flags2) << 32;
-    assert_eq!(flags(Transport::Uring) & OVER_IO_URING, OVER_IO_URING);
-    assert_eq!(flags(Transport::Classic) & OVER_IO_URING, 0);
+    let flags = |flags, transport| u64::from(agree(&offer(flags), Wishes { transport, ..USUAL }).flags2) << 32;
+    assert_eq!(flags(EVERYTHING, Transport::Uring) & OVER_IO_URING, OVER_IO_URING);
+    assert_eq!(flags(EVERYTHING, Transport::Classic) & OVER_IO_URING, 0);
+    assert_eq!(flags(EVERYTHING & !OVER_IO_URING, Transport::Uring) & OVER_IO_URING, 0);
 }
 
 #[test]
@@ -57,7 +60,7 @@ fn what_the_kernel_offers_and_we_want_is_taken_and_nothing_else() {
     for (option, expected) in table {
         assert_eq!(taken & option.bits() != 0, expected, "{option:?}");
     }
-    assert_eq!(taken & !wanted().bits(), 0);
+    assert_eq!(taken & !wanted(USUAL).bits(), 0);
     assert_eq!(agreed(45, 0).flags, 0, "what is not offered is not taken");
 }
 
@@ -67,6 +70,17 @@ fn sizes_fit_each_other() {
     assert_eq!(out.max_write as usize, usize::from(out.max_pages) * 4096);
     assert!(out.congestion_threshold < out.max_background);
     assert_eq!(out.max_readahead, 128 << 10);
+}
+
+#[test]
+fn wishes_of_a_mount_change_what_is_agreed() {
+    let offer = parse(&message(7, 45, EVERYTHING)).unwrap();
+    let usual = agree(&offer, USUAL);
+    let own_umask = agree(&offer, Wishes { own_umask: true, ..USUAL });
+    assert_eq!(u64::from(usual.flags ^ own_umask.flags), FsOptions::DONT_MASK.bits());
+    let small = agree(&offer, Wishes { max_pages: false, ..USUAL });
+    assert_eq!(u64::from(usual.flags ^ small.flags), FsOptions::MAX_PAGES.bits());
+    assert_eq!((small.max_write, small.max_pages), (128 << 10, 32));
 }
 
 #[test]

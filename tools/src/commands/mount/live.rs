@@ -1,6 +1,7 @@
 //! A mount from its start to its end.
 
 use std::convert::Infallible;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -47,11 +48,15 @@ pub(in crate::commands) fn settings_for(
         meta_fingerprint: fingerprint.parse().context("the admin server's answer")?,
         token,
         flags: MountFlags::default(),
+        root_owner: None,
         attr_valid: Duration::from_secs(tuning.attr_valid.into()),
         entry_valid: Duration::from_secs(tuning.entry_valid.into()),
         memory_max: tuning.mem_capacity,
+        bops_max: NonZeroUsize::new(tuning.max_bops as usize),
+        umask: tuning.umask,
+        max_pages: !tuning.no_max_pages,
         non_empty: false,
-        threads: tuning.threads,
+        threads: tuning.threads.map(usize::from),
         transport: tuning.transport.into(),
     })
 }

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use auth::MountFlags;
 use auth::creds::MountCreds;
 use clap::{Args, ValueEnum};
-use fsd::{MountSettings, Transport};
+use fsd::{MemoryMax, MountSettings, Transport};
 use proto::rest::MountTarget;
 
 use super::daemon;
@@ -41,6 +41,9 @@ pub(crate) struct Start {
     /// Do not update access times
     #[arg(long = "noATime")]
     no_atime: bool,
+    /// Taken for granted: extended attributes are always kept
+    #[arg(long = "xAttr")]
+    x_attr: bool,
     /// Cover a directory that is not empty
     #[arg(long = "nonEmpty")]
     non_empty: bool,
@@ -66,12 +69,26 @@ pub(crate) struct Tuning {
     /// Seconds the kernel may trust names
     #[arg(long = "entryValid", value_name = "SECONDS", default_value_t = 1)]
     pub(crate) entry_valid: u32,
-    /// Memory for written and cached data: a size, or a share of this machine's memory
-    #[arg(long = "memCapacity", value_name = "SIZE", default_value = "10%", value_parser = units::parse_memory)]
-    pub(crate) mem_capacity: u64,
+    /// Memory for written and cached data: a share of this machine's memory, a size with its unit, or a number of blocks
+    #[arg(
+        long = "memCapacity",
+        value_name = "AMOUNT",
+        default_value = "10%",
+        value_parser = units::parse_memory_or_blocks
+    )]
+    pub(crate) mem_capacity: MemoryMax,
+    /// Operations on the block store at once, 0 for as many as suit it
+    #[arg(long = "maxBops", value_name = "N", default_value_t = 0)]
+    pub(crate) max_bops: u32,
+    /// Keep the kernel's requests to 128 KiB
+    #[arg(long = "noMaxPages")]
+    pub(crate) no_max_pages: bool,
+    /// Permission bits (octal) that new files never get, in place of the umask of the program that makes them
+    #[arg(long, value_name = "OCTAL", value_parser = units::parse_umask)]
+    pub(crate) umask: Option<u16>,
     /// Serving threads [default: one per CPU]
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
     /// How requests come from the kernel: over io_uring, over /dev/fuse, or the better one of those it has
     #[arg(long, value_name = "WAY", value_enum, default_value_t)]
     pub(crate) transport: TransportChoice,
