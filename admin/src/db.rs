@@ -3,7 +3,7 @@
 //! Each request that touches it is one transaction on a blocking thread; what it decided by reading still holds when it
 //! writes. WAL with `synchronous=FULL`: an answered change survives a power loss.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ struct Shared {
     /// Handed to the blocking thread, so that only one such thread exists however many requests wait.
     connection: Arc<Mutex<Connection>>,
     keys: Keys,
+    /// The folder, locked as long as it is open.
+    _folder: File,
 }
 
 /// A transaction, with the keys to what is sealed in it.
@@ -49,13 +51,15 @@ impl Database {
             .mode(0o700)
             .create(folder)
             .map_err(|source| AdminError::File { path: folder.into(), source })?;
+        let locked = lock(folder)?;
         // Empty counts as new: a crash may have come between making the file and its first transaction.
         let is_new = fs::metadata(&path).map_or(true, |file| file.len() == 0);
         let keys = Keys::load(&folder.join("key"), is_new)?;
         OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(file_error)?;
         let connection = schema::open(&path)?;
         schema::check_key(&connection, &keys, folder)?;
-        Ok(Self { shared: Arc::new(Shared { connection: Arc::new(Mutex::new(connection)), keys }) })
+        let connection = Arc::new(Mutex::new(connection));
+        Ok(Self { shared: Arc::new(Shared { connection, keys, _folder: locked }) })
     }
 
     /// Runs `work` as one transaction. An error leaves the database as it was.
@@ -73,5 +77,16 @@ impl Database {
             Ok(value)
         });
         running.await.unwrap_or_else(|error| Err(ApiError::internal("a transaction did not end", &error)))
+    }
+}
+
+/// Takes the folder for this process: two servers on one database would each believe what they remember.
+fn lock(folder: &Path) -> Result<File, AdminError> {
+    let file_error = |source| AdminError::File { path: folder.into(), source };
+    let file = File::open(folder).map_err(file_error)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(AdminError::Locked(folder.into())),
+        Err(TryLockError::Error(source)) => Err(file_error(source)),
     }
 }

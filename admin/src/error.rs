@@ -41,11 +41,14 @@ pub enum AdminError {
         /// Newest schema of this program.
         known: i64,
     },
+    /// Another server has the database open.
+    #[error("folder {0} is in use by another admin server: stop that one, or give another --dbFolder")]
+    Locked(PathBuf),
     /// The token given for the root account belongs to another account.
     #[error("the root token is the token of another account: run `admin.flexfs init creds --force` with a new one")]
     RootToken,
     /// The address to listen on is taken or not ours.
-    #[error("cannot listen on {addr}: {source}")]
+    #[error("cannot listen on {addr}: {source}{}", transport::bind_hint(.source))]
     Bind {
         /// The address.
         addr: SocketAddr,

@@ -44,8 +44,12 @@ pub struct AdminServer {
     router: Router,
 }
 
-/// Opens the database and begins to listen, so that a client may connect when this is back.
+/// Begins to listen and opens the database, so that a client may connect when this is back. The address comes first:
+/// where it is taken, no database is made.
 pub async fn bind(settings: AdminSettings) -> Result<AdminServer, AdminError> {
+    let bind_error = |source| AdminError::Bind { addr: settings.bind_addr, source };
+    let socket = TcpListener::bind(settings.bind_addr).await.map_err(bind_error)?;
+    let local_addr = socket.local_addr().map_err(bind_error)?;
     let folder = settings.db_folder;
     let path = folder.join("admin.db");
     let opening = tokio::task::spawn_blocking(move || Database::open(&folder));
@@ -57,9 +61,6 @@ pub async fn bind(settings: AdminSettings) -> Result<AdminServer, AdminError> {
         Err(_) => return Err(AdminError::Database { path, reason: "cannot be written: the log says why".to_owned() }),
     }
     let acceptor = settings.identity.as_ref().map(acceptor).transpose()?;
-    let bind_error = |source| AdminError::Bind { addr: settings.bind_addr, source };
-    let socket = TcpListener::bind(settings.bind_addr).await.map_err(bind_error)?;
-    let local_addr = socket.local_addr().map_err(bind_error)?;
     Ok(AdminServer {
         listener: Listener::start(socket, local_addr, acceptor),
         local_addr,

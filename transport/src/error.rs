@@ -18,7 +18,7 @@ pub enum TransportError {
     #[error("fingerprint {0:?}: 64 hexadecimal digits (SHA-256 of the server's certificate) are needed")]
     BadFingerprint(String),
     /// The address to listen on is taken or not ours.
-    #[error("cannot listen on {addr}: {source}")]
+    #[error("cannot listen on {addr}: {source}{}", bind_hint(.source))]
     Bind {
         /// The address.
         addr: SocketAddr,
@@ -44,6 +44,18 @@ pub enum TransportError {
     /// The TLS library refused a configuration or a certificate.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
+}
+
+/// What to do about an address that cannot be listened on, to be put behind the reason.
+#[must_use]
+pub fn bind_hint(error: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::AddrInUse => "; another process has the port: stop that one, or give another address",
+        ErrorKind::AddrNotAvailable => "; give an address of this host, such as 0.0.0.0 for all of them",
+        ErrorKind::PermissionDenied => "; ports below 1024 are root's: give another port",
+        _ => "",
+    }
 }
 
 /// One call on an open connection.

@@ -10,4 +10,4 @@ pub mod tls;
 mod error;
 mod quic;
 
-pub use error::{CallError, TransportError};
+pub use error::{CallError, TransportError, bind_hint};

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use super::world::{World, settings, text};
-use crate::{AdminError, bind};
+use crate::{AdminError, AdminSettings, bind};
 
 #[tokio::test]
 async fn restart_keeps_everything() {
@@ -24,6 +24,25 @@ async fn restart_keeps_everything() {
     assert_eq!(world.get(&account, "/v1/configure/volumes/data").await.ok(), before);
     assert_eq!(world.validate(&stores.meta_token, &token).await.ok()["token_id"], volume["token_id"]);
     assert_eq!(world.get(&world.root, "/v1/configure/accounts").await.ok().as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn folder_has_one_server_at_a_time() {
+    let world = World::new().await;
+    let (folder, root) = (world.folder.path().join("admin"), AccountToken::parse(&world.root).unwrap());
+    let error = bind(settings(&folder, None, &root)).await.unwrap_err();
+    assert!(matches!(error, AdminError::Locked(_)) && error.to_string().contains("--dbFolder"), "{error}");
+    world.reopen().await;
+}
+
+#[tokio::test]
+async fn taken_port_leaves_no_database_behind() {
+    let world = World::new().await;
+    let (folder, root) = (world.folder.path().join("other"), AccountToken::parse(&world.root).unwrap());
+    let settings = AdminSettings { bind_addr: world.addr, ..settings(&folder, None, &root) };
+    let error = bind(settings).await.unwrap_err();
+    assert!(error.to_string().contains("another process has the port"), "{error}");
+    assert!(!folder.exists());
 }
 
 #[tokio::test]
