@@ -72,16 +72,18 @@ impl FromRequestParts<Database> for Mount {
 
 /// The id of the row whose token the request bears.
 async fn holder(parts: &Parts, database: &Database, kind: TokenKind, needed: &str) -> Result<Uuid, ApiError> {
-    let refused = |reason: &str| {
+    let refused = |reason: &str, more: String| {
         let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
         let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
         tracing::warn!(peer, needed, reason, "request refused");
-        Err(ApiError::unauthorized(format!("{reason}: {needed} is needed (Authorization: Bearer TOKEN)")))
+        Err(ApiError::unauthorized(format!("{reason}: {more}")))
     };
-    let Some(token) = bearer(parts) else { return refused("the request bears no token") };
+    let Some(token) = bearer(parts) else {
+        return refused("the request bears no token", format!("{needed} is needed (Authorization: Bearer TOKEN)"));
+    };
     match database.run(move |tx| tokens::find(tx, kind, token.expose())).await? {
         Some(id) => Ok(id),
-        None => refused("the token is not accepted"),
+        None => refused("the token is not accepted", format!("{needed} of this server is needed, one that was not deleted")),
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use super::document::Document;
-use super::extract::{Body, Filter, Key, bad_body};
+use super::extract::{Body, Filter, Key, from_json};
 use super::{Administrator, ApiError};
 use crate::db::{Database, Tx};
 
@@ -146,8 +146,7 @@ async fn update<R: Editable>(
     let work = move |tx: &Tx<'_>| {
         let current = R::show(tx, &caller, &key)?;
         let body = without_fixed::<R>(body, &current)?;
-        let changes = serde_json::from_value(Value::Object(body)).map_err(|error| bad_body(&error))?;
-        R::update(tx, &caller, &key, changes)
+        R::update(tx, &caller, &key, from_json(Value::Object(body))?)
     };
     database.run(work).await.map(|()| StatusCode::NO_CONTENT)
 }

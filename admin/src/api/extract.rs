@@ -1,8 +1,11 @@
 //! What a request carries, read with errors that name the culprit.
 
 use axum::body::to_bytes;
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
+use serde::Deserializer;
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
@@ -22,13 +25,21 @@ where
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
         let bytes = to_bytes(request.into_body(), LEN_MAX).await.map_err(|_| ApiError::too_large(LEN_MAX))?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| bad_body(&error))
+        let mut json = serde_json::Deserializer::from_slice(&bytes);
+        let body = from_json(&mut json)?;
+        json.end().map_err(|error| ApiError::bad(format!("body: {error}")))?;
+        Ok(Self(body))
     }
 }
 
-/// What is wrong with a body.
-pub(super) fn bad_body(error: &serde_json::Error) -> ApiError {
-    ApiError::bad(format!("body: {error}"))
+/// Reads a body's JSON. The error names the field that is wrong.
+pub(super) fn from_json<'a, T: DeserializeOwned>(json: impl Deserializer<'a>) -> Result<T, ApiError> {
+    serde_path_to_error::deserialize(json).map_err(|error| {
+        let (path, error) = (error.path().to_string(), error.inner());
+        // These stand for the body as a whole.
+        let is_whole = matches!(path.as_str(), "." | "?");
+        ApiError::bad(if is_whole { format!("body: {error}") } else { format!("body: `{path}`: {error}") })
+    })
 }
 
 /// The variable parts of the path.
@@ -43,8 +54,18 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let path = Path::from_request_parts(parts, state).await;
-        path.map(|Path(key)| Self(key)).map_err(|error| ApiError::bad(format!("path: {}", error.body_text())))
+        path.map(|Path(key)| Self(key)).map_err(|error| bad_key(&error))
     }
+}
+
+/// What is wrong with a part of the path. Tokens in paths are read as they are, so none gets here.
+fn bad_key(error: &PathRejection) -> ApiError {
+    if let PathRejection::FailedToDeserializePathParams(error) = error
+        && let ErrorKind::DeserializeError { key, value, message } = error.kind()
+    {
+        return ApiError::bad(format!("`{key}` {value:?}: {message}"));
+    }
+    ApiError::bad(format!("path: {}", error.body_text()))
 }
 
 /// The query parameters.

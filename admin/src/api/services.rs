@@ -20,6 +20,7 @@ const MOUNT_TARGET: &str = "/v1/volumes/for-token/";
 const VALIDATE: &str = "/v1/volume-tokens/validate";
 const REGISTER: &str = "/v1/meta-stores/self";
 const STATS: &str = "/v1/volumes/stats";
+const RETIRED: &str = "/v1/volumes/retired";
 
 /// Adds the routes and their description.
 pub(super) fn add_to(mut routes: Routes) -> Routes {
@@ -28,7 +29,8 @@ pub(super) fn add_to(mut routes: Routes) -> Routes {
         .route(MOUNT_TARGET, get(mount_target))
         .route(VALIDATE, post(validate))
         .route(REGISTER, put(register))
-        .route(STATS, put(stats));
+        .route(STATS, put(stats))
+        .route(RETIRED, get(retired));
     let document = &mut routes.document;
     document
         .operation("get", MOUNT_TARGET, "Volume token: where to mount from, and what is mounted")
@@ -45,6 +47,9 @@ pub(super) fn add_to(mut routes: Routes) -> Routes {
         .operation("put", STATS, "Metadata token: use of the volumes of this meta store; others are passed over")
         .takes_list_of::<VolumeUse>()
         .answers_nothing(204);
+    document
+        .operation("get", RETIRED, "Metadata token: the volumes of this meta store that were deleted")
+        .answers_list_of::<volumes::RetiredVolume>(200);
     routes
 }
 
@@ -78,4 +83,11 @@ async fn stats(
 ) -> Result<StatusCode, ApiError> {
     database.run(move |tx| volumes::record_use(tx, store, &uses)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn retired(
+    State(database): State<Database>,
+    MetaServer(store): MetaServer,
+) -> Result<Json<Vec<volumes::RetiredVolume>>, ApiError> {
+    database.run(move |tx| volumes::retired_at(tx, store)).await.map(Json)
 }

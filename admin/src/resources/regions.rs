@@ -102,7 +102,8 @@ impl Editable for Regions {
         for table in ["block_stores", "meta_stores"] {
             let stores = of_store(provider, code).count(tx, table)?;
             if stores > 0 {
-                let message = format!("region {provider}/{code} has {stores} {}", table.replace('_', " "));
+                let kind = table.replace('_', " ");
+                let message = format!("region {provider}/{code} is the place of {stores} {kind}: delete them first");
                 return Err(ApiError::conflict(message));
             }
         }

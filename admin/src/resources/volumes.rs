@@ -56,6 +56,14 @@ pub(crate) struct Volume {
     token_id: Option<Uuid>,
 }
 
+/// A volume that was deleted, for the metadata server that holds its records.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RetiredVolume {
+    id: Uuid,
+    name: String,
+    retired_at: String,
+}
+
 /// Which volumes to list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -260,6 +268,15 @@ pub(super) fn settings(tx: &Tx<'_>, volume: &Volume) -> Result<VolumeSettings, A
         inodes_max: volume.max_inodes,
         block_store,
     })
+}
+
+/// The retired volumes of the metadata server `store`, the oldest first.
+pub(crate) fn retired_at(tx: &Tx<'_>, store: Uuid) -> Result<Vec<RetiredVolume>, ApiError> {
+    let read = |row: &Row<'_>| {
+        Ok(RetiredVolume { id: uuid(row, "id")?, name: row.get("name")?, retired_at: row.get("retired_at")? })
+    };
+    let retired = Columns::default().with("meta_store_id", store.to_string()).with("retired", true);
+    retired.select(tx, "volumes", "retired_at, id", read)
 }
 
 /// Notes what the metadata server `store` says of its volumes. Others are passed over: it may still hold what was moved.

@@ -52,14 +52,15 @@ impl Plain {
 #[tokio::test]
 async fn malformed_bodies_are_explained() {
     let plain = Plain::new().await;
-    let cases: [(&[u8], &str); 7] = [
+    let cases: [(&[u8], &str); 8] = [
         (b"", "body: EOF"),
         (b"{", "body: EOF"),
         (b"\xff\xfe", "body: "),
-        (b"[1]", "body: invalid type"),
+        (b"[1]", "body: `[0]`: invalid type"),
         (br#"{"email":"a@b"}"#, "missing field `name`"),
         (br#"{"name":"x","admin":true}"#, "unknown field `admin`"),
         (br#"{"name":"x"} y"#, "trailing characters"),
+        (br#"{"name":7}"#, "`name`: invalid type"),
     ];
     for (body, word) in cases {
         let (status, error) = plain.send("POST /v1/configure/accounts", "", body).await;
@@ -86,7 +87,7 @@ async fn unknown_paths_queries_and_methods_are_explained() {
         ("GET /v1/configure/nothing".to_owned(), 404, "no such route"),
         ("GET /".to_owned(), 404, "no such route"),
         ("PATCH /v1/configure/accounts".to_owned(), 405, "PATCH"),
-        ("GET /v1/configure/accounts/x".to_owned(), 400, "path:"),
+        ("GET /v1/configure/accounts/x".to_owned(), 400, "`id` \"x\": "),
         (format!("GET /v1/configure/accounts/{id}"), 404, "does not exist"),
         ("GET /v1/configure/accounts/%ff".to_owned(), 400, "path:"),
         ("GET /v1/configure/volumes?size=3".to_owned(), 400, "unknown field `size`"),
@@ -112,12 +113,13 @@ async fn request_without_a_good_token_is_refused() {
         ("POST", "/v1/volume-tokens/validate"),
         ("PUT", "/v1/meta-stores/self"),
         ("PUT", "/v1/volumes/stats"),
+        ("GET", "/v1/volumes/retired"),
     ];
     for (method, path) in routes {
         for token in ["", "secret", unknown_id(), "******** "] {
             let refused = world.call(token, method, path, json!({})).await;
             assert!(token.is_empty() || !refused.body.to_string().contains(token), "{refused:?}");
-            refused.refused(401, &["Authorization: Bearer"]);
+            refused.refused(401, &["token", "is needed"]);
         }
     }
     let plain = Plain::new().await;
@@ -191,10 +193,11 @@ async fn description_lists_every_route() {
         ("/v1/volume-tokens/validate", 1),
         ("/v1/meta-stores/self", 1),
         ("/v1/volumes/stats", 1),
+        ("/v1/volumes/retired", 1),
     ] {
         assert_eq!(paths[path].as_object().unwrap().len(), methods, "{path}");
     }
-    assert_eq!(paths.len(), 8 * 2 + 4);
+    assert_eq!(paths.len(), 8 * 2 + 5);
     let filters = paths["/v1/configure/volumes"]["get"]["parameters"].as_array().unwrap();
     assert!(filters.iter().any(|filter| filter["name"] == "retired" && filter["in"] == "query"));
     for reference in references(&document) {

@@ -94,3 +94,20 @@ async fn report_on_thousands_of_volumes_is_taken() {
         json!({ "volume_id": unknown_id(), "bytes_used": u64::MAX >> 1, "inodes_used": 1_u64 << 40, "sessions": 9 });
     world.put(&stores.meta_token, "/v1/volumes/stats", json!(vec![one; 7000])).await.done();
 }
+
+#[tokio::test]
+async fn metadata_server_learns_which_of_its_volumes_are_retired() {
+    let world = World::new().await;
+    let (root, stores) = (&world.root, world.stores().await);
+    let id = text(&world.volume(root, &stores, "gone").await, "id");
+    world.volume(root, &stores, "stays").await;
+    let retired = || world.get(&stores.meta_token, "/v1/volumes/retired");
+    assert_eq!(retired().await.ok(), json!([]));
+    world.delete(root, &format!("/v1/configure/volumes/{id}")).await.done();
+    let listed = retired().await.ok();
+    assert_eq!((&listed[0]["id"], &listed[0]["name"], listed[1].is_null()), (&json!(id), &json!("gone"), true));
+    assert!(listed[0]["retired_at"].is_string());
+    let other = world.post(root, "/v1/configure/meta-stores", meta_store("other:443")).await.ok();
+    assert_eq!(world.get(&text(&other, "token"), "/v1/volumes/retired").await.ok(), json!([]));
+    world.get(root, "/v1/volumes/retired").await.refused(401, &["metadata token"]);
+}
