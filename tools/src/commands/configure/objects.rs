@@ -37,6 +37,7 @@ pub(super) enum Key {
 #[derive(Debug, Args)]
 pub(super) struct Id {
     /// Id, as a list shows it
+    #[arg(value_parser = id)]
     id: String,
 }
 
@@ -115,6 +116,17 @@ impl TokenKey {
         vec![self.token.expose().to_owned()]
     }
 }
+
+/// Checks an id: the server would only say that its part of the path or body is none.
+fn id(text: &str) -> Result<String, String> {
+    match uuid::Uuid::try_parse(text) {
+        Ok(id) => Ok(id.hyphenated().to_string()),
+        Err(_) => Err("an id (UUID) is needed, as `list` shows it".to_owned()),
+    }
+}
+
+/// Ways to compress the frames of a volume.
+const COMPRESSIONS: [&str; 2] = ["lz4", "none"];
 
 /// The fields that were given, as JSON: flags left out are left out here too.
 fn given(object: &impl Serialize) -> serde_json::Map<String, Value> {

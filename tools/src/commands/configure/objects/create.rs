@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{exposed, given};
+use super::{COMPRESSIONS, exposed, given, id};
 use crate::commands::configure::kind::{self, Kind};
 use crate::prompt::secret_argument;
 use crate::units;
@@ -105,6 +105,13 @@ pub(in super::super) struct BlockStore {
     /// Put before every key
     #[arg(long)]
     prefix: Option<String>,
+    /// User to log in as; a local store has none
+    #[arg(long, value_name = "USER")]
+    username: Option<String>,
+    /// Password to log in with; a local store has none
+    #[arg(long, value_parser = secret_argument)]
+    #[serde(serialize_with = "exposed")]
+    password: Option<Secret>,
 }
 
 /// Flags of `create meta-store`.
@@ -129,28 +136,28 @@ pub(in super::super) struct MetaStore {
 #[derive(Debug, Args, Serialize)]
 pub(in super::super) struct Volume {
     /// Its id, a UUID [default: a new random one]
-    #[arg(long)]
+    #[arg(long, value_parser = id)]
     id: Option<String>,
     /// Its name
     #[arg(long)]
     name: String,
     /// Who owns it [default: who asks]
-    #[arg(long = "accountID", value_name = "ID")]
+    #[arg(long = "accountID", value_name = "ID", value_parser = id)]
     account_id: Option<String>,
     /// Metadata server that serves it
-    #[arg(long = "metaStoreID", value_name = "ID")]
+    #[arg(long = "metaStoreID", value_name = "ID", value_parser = id)]
     meta_store_id: String,
     /// Where its bytes are kept
-    #[arg(long = "blockStoreID", value_name = "ID")]
+    #[arg(long = "blockStoreID", value_name = "ID", value_parser = id)]
     block_store_id: String,
     /// Size of a block: a power of two from 256KiB to 8MiB [default: 4MiB]
     #[arg(long = "blockSize", value_name = "SIZE", value_parser = units::parse_size)]
     block_size: Option<u64>,
-    /// Compression: lz4 or none [default: lz4]
-    #[arg(long)]
+    /// Compression [default: lz4]
+    #[arg(long, value_name = "HOW", value_parser = COMPRESSIONS)]
     compression: Option<String>,
-    /// Encryption by the mounts
-    #[arg(long, value_name = "BOOL")]
+    /// Encryption by the mounts: not available in this version
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     encryption: Option<bool>,
     /// How long replaced data is kept: 7d, 0 for not at all, -1 for ever [default: 7d]
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration_secs, allow_hyphen_values = true)]
@@ -161,7 +168,7 @@ pub(in super::super) struct Volume {
     /// Inodes it may hold, 0 for no quota
     #[arg(long = "maxInodes", value_name = "N")]
     max_inodes: Option<u64>,
-    /// Blocks of a file that go through a proxy, 0 for all
+    /// Blocks of a file that go through a proxy, 0 for all: others are not available in this version
     #[arg(long = "maxProxied", value_name = "N")]
     max_proxied: Option<u64>,
     /// Mount flags for all its mounts: ro,noExec,noSUID,noATime

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::given;
+use super::{given, id};
 use crate::commands::configure::kind::{self, Kind};
 
 /// Objects to list.
@@ -85,13 +85,13 @@ pub(in super::super) struct Volumes {
     #[arg(long)]
     name: Option<String>,
     /// Only of this account
-    #[arg(long = "accountID", value_name = "ID")]
+    #[arg(long = "accountID", value_name = "ID", value_parser = id)]
     account_id: Option<String>,
     /// Only of this metadata server
-    #[arg(long = "metaStoreID", value_name = "ID")]
+    #[arg(long = "metaStoreID", value_name = "ID", value_parser = id)]
     meta_store_id: Option<String>,
     /// Only in this block store
-    #[arg(long = "blockStoreID", value_name = "ID")]
+    #[arg(long = "blockStoreID", value_name = "ID", value_parser = id)]
     block_store_id: Option<String>,
     /// Those that were deleted, instead of those that live
     #[arg(long)]

@@ -14,16 +14,34 @@ fn parse<T: Subcommand>(line: &str) -> T {
     Line::<T>::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).object
 }
 
+const ID: &str = "01234567-89ab-cdef-0123-456789abcdef";
+
 #[test]
 fn flags_become_the_fields_that_were_given() {
-    let (kind, fields) =
-        parse::<Create>("volume --name data --metaStoreID m --blockStoreID b --blockSize 1MiB --retention -1")
-            .into_parts();
+    let line = format!("volume --name data --metaStoreID {ID} --blockStoreID {ID} --blockSize 1MiB --retention -1");
+    let (kind, fields) = parse::<Create>(&line).into_parts();
     assert_eq!(kind, &kind::VOLUME);
     let expected = json!({
-        "name": "data", "meta_store_id": "m", "block_store_id": "b", "block_size": 1 << 20, "retention": -1
+        "name": "data", "meta_store_id": ID, "block_store_id": ID, "block_size": 1 << 20, "retention": -1
     });
     assert_eq!(Value::Object(fields), expected);
+}
+
+#[test]
+fn encryption_is_asked_for_with_and_without_a_value() {
+    for (flag, expected) in [("--encryption", true), ("--encryption=true", true), ("--encryption false", false)] {
+        let line = format!("volume --name data --metaStoreID {ID} --blockStoreID {ID} {flag}");
+        assert_eq!(parse::<Create>(&line).into_parts().1["encryption"], expected, "{flag}");
+    }
+}
+
+#[test]
+fn ids_that_are_none_are_refused_before_the_server_is_asked() {
+    for line in ["meta-store nope", "account ann"] {
+        let words = std::iter::once("configure").chain(line.split(' '));
+        let error = Line::<Key>::try_parse_from(words).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("an id (UUID) is needed"), "{error}");
+    }
 }
 
 #[test]

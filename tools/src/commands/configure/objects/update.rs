@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Code, Id, RegionKey, TokenKey, VolumeKey, exposed, given};
+use super::{COMPRESSIONS, Code, Id, RegionKey, TokenKey, VolumeKey, exposed, given};
 use crate::commands::configure::kind::{self, Kind};
 use crate::prompt::secret_argument;
 use crate::units;
@@ -90,6 +90,13 @@ pub(in super::super) struct BlockStoreChanges {
     /// Endpoint; of a local store the absolute path of its folder, to which its contents were moved
     #[arg(long)]
     address: Option<String>,
+    /// User to log in as; a local store has none
+    #[arg(long, value_name = "USER")]
+    username: Option<String>,
+    /// Password to log in with; a local store has none
+    #[arg(long, value_parser = secret_argument)]
+    #[serde(serialize_with = "exposed")]
+    password: Option<Secret>,
 }
 
 /// Changes of a meta store.
@@ -110,8 +117,8 @@ pub(in super::super) struct VolumeChanges {
     /// Its name
     #[arg(long)]
     name: Option<String>,
-    /// Compression of what is written from then on: lz4 or none
-    #[arg(long)]
+    /// Compression of what is written from then on
+    #[arg(long, value_name = "HOW", value_parser = COMPRESSIONS)]
     compression: Option<String>,
     /// How long replaced data is kept: 7d, 0 for not at all, -1 for ever
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration_secs, allow_hyphen_values = true)]
