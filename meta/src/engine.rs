@@ -35,6 +35,7 @@ pub use check::check;
 pub use error::EngineError;
 pub use session::{SessionContext, SessionRecord};
 pub use volume::{Executed, Volume, VolumeLimits};
+pub(crate) use volume::recorded_block_size;
 
 #[cfg(test)]
 mod tests;

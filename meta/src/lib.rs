@@ -5,6 +5,8 @@ pub mod store;
 
 mod error;
 mod service;
+mod verify;
 
 pub use error::MetaError;
 pub use service::{MetaServer, MetaSettings};
+pub use verify::{Findings, verify};

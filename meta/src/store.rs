@@ -98,6 +98,12 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
     },
+    /// Nothing that could be opened.
+    #[error("{path} is no metadata folder: name the --dbFolder of a meta.flexfs", path = path.display())]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder was written by another version of the format.
     #[error("{path} says {found:?}, this program reads {expected:?}: use the version that wrote it", path = path.display())]
     Format {

@@ -23,7 +23,11 @@ pub(super) fn read(path: &Path, init: &'static str) -> Result<Zeroizing<String>,
     })?;
     let io_error = |source| CredsError::Io { path: path.to_owned(), source };
     // Asked of the open file, so that it cannot be another one than is read.
-    let mode = file.metadata().map_err(io_error)?.permissions().mode() & 0o7777;
+    let metadata = file.metadata().map_err(io_error)?;
+    if !metadata.is_file() {
+        return Err(CredsError::Contents { path: path.to_owned(), reason: "is no file, which is needed".to_owned() });
+    }
+    let mode = metadata.permissions().mode() & 0o7777;
     if mode & OTHERS != 0 {
         return Err(CredsError::Open { path: path.to_owned(), mode });
     }

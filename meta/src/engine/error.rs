@@ -37,7 +37,7 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    pub(super) fn corrupt(what: impl std::fmt::Display) -> Self {
+    pub(crate) fn corrupt(what: impl std::fmt::Display) -> Self {
         Self::Corrupt(what.to_string())
     }
 }

@@ -394,7 +394,7 @@ fn name_weight(name: &Name) -> usize {
 }
 
 /// Bytes in a block of the volume in a key space; `None` where there is no volume yet.
-pub(super) fn recorded_block_size<K: MetaKv>(kv: &K) -> Result<Option<u32>, EngineError> {
+pub(crate) fn recorded_block_size<K: MetaKv>(kv: &K) -> Result<Option<u32>, EngineError> {
     let superblock = kv.get(&keys::superblock())?;
     superblock.map(|value| Ok(decode_record::<Superblock>("superblock", &value)?.block_size)).transpose()
 }

@@ -45,7 +45,15 @@ impl FjallDatabase {
     /// Opens the database in `folder`, making both if need be. `cache_max` bounds the cache of table blocks, in bytes;
     /// it fills as tables are read.
     pub fn open(folder: &Path, cache_max: u64) -> Result<Self, StoreError> {
-        let folder = Folder::open(folder)?;
+        Self::open_folder(Folder::open(folder)?, cache_max)
+    }
+
+    /// As [`FjallDatabase::open`], but makes nothing where there is none.
+    pub fn open_existing(folder: &Path, cache_max: u64) -> Result<Self, StoreError> {
+        Self::open_folder(Folder::open_existing(folder)?, cache_max)
+    }
+
+    fn open_folder(folder: Folder, cache_max: u64) -> Result<Self, StoreError> {
         let database = Database::builder(folder.database())
             .cache_size(cache_max)
             .max_journaling_size(JOURNAL_BYTES_MAX)

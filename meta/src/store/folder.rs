@@ -48,6 +48,14 @@ impl Folder {
         Ok(Self { path: path.to_owned() })
     }
 
+    /// As [`Folder::open`], of a folder that is one already.
+    pub(super) fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        if !path.join("FORMAT").exists() {
+            return Err(StoreError::Missing { path: path.to_owned() });
+        }
+        Self::open(path)
+    }
+
     /// The folder itself.
     pub(super) fn path(&self) -> &Path {
         &self.path
