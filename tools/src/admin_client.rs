@@ -9,7 +9,7 @@ mod exchange;
 mod mount;
 mod server;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
 
 use transport::rest::HttpsClient;
@@ -30,6 +30,7 @@ pub struct AdminClient {
 impl AdminClient {
     /// A client of the server at `addr`, whose certificate has `fingerprint` (hex). Nothing is sent yet.
     pub fn new(addr: &str, fingerprint: Option<&str>) -> Result<Self, ClientError> {
+        check_addr(addr).map_err(|_| ClientError::Address(addr.to_owned()))?;
         let seen = Arc::new(OnceLock::new());
         if let Some(plain) = addr.strip_prefix(PLAIN) {
             if fingerprint.is_some() {
@@ -46,7 +47,7 @@ impl AdminClient {
             Some(pinned) => Trust::Pinned(pinned.parse()?),
             None => Trust::FirstUse(Arc::clone(&seen)),
         };
-        let addr = addr.strip_prefix("https://").unwrap_or(addr);
+        let addr = addr.strip_prefix(TLS).unwrap_or(addr);
         Ok(Self { https: HttpsClient::new(addr, Some(&trust))?, seen })
     }
 
@@ -67,7 +68,23 @@ impl AdminClient {
 }
 
 /// Marks an address without TLS.
-const PLAIN: &str = "http://";
+pub(crate) const PLAIN: &str = "http://";
+/// May stand before any other.
+const TLS: &str = "https://";
+
+/// Checks that `addr` is `host:port` or `host`, with or without a scheme; else says what would be right.
+pub(crate) fn check_addr(addr: &str) -> Result<(), String> {
+    let bare = addr.strip_prefix(PLAIN).or_else(|| addr.strip_prefix(TLS)).unwrap_or(addr);
+    let (host, port) = match bare.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').filter(|(ip, _)| ip.parse::<Ipv6Addr>().is_ok()).unwrap_or_default(),
+        None => bare.split_at(bare.find(':').unwrap_or(bare.len())),
+    };
+    let is_host = !host.is_empty()
+        && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_') || (c == ':' && bare.starts_with('[')));
+    let is_port = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port != 0));
+    if is_host && is_port { Ok(()) } else { Err(error::bad_addr(addr)) }
+}
 
 /// Whether `addr` (`host` or `host:port`) is this machine.
 fn is_loopback(addr: &str) -> bool {

@@ -1,12 +1,14 @@
 //! The words a user writes, program by program.
 
+mod completions;
+
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::commands::{admin, configure, install, meta, mount, up};
-use crate::dispatch::{Caller, Invocation};
+use crate::dispatch::{self, Caller, Invocation};
 use crate::{failure, logging, output};
 
 /// Token-scoped network file system: names in a metadata server, bytes in a block store.
@@ -26,8 +28,7 @@ enum Program {
     #[command(subcommand)]
     Mount(mount::Command),
     /// Serve metadata (meta.flexfs)
-    #[command(subcommand)]
-    Meta(meta::Command),
+    Meta(meta::Arguments),
     /// Serve accounts, volumes and tokens (admin.flexfs)
     #[command(subcommand)]
     Admin(admin::Command),
@@ -37,18 +38,27 @@ enum Program {
     Up(up::Arguments),
     /// Put the executable and the names of its programs below a prefix
     Install(install::Arguments),
-    /// Print a shell's completion script
+    /// Print a shell's completion script, for the dotted names too
     Completions {
         /// The shell
         shell: Shell,
     },
+    #[command(flatten)]
+    About(About),
+}
+
+/// What every program says of itself.
+#[derive(Debug, Subcommand)]
+pub(crate) enum About {
     /// Print the version
     Version,
+    /// Print the licence
+    License,
 }
 
 /// Carries out `invocation`.
 pub(crate) fn execute(invocation: Invocation) -> Result<()> {
-    let cli = match Cli::try_parse_from(&invocation.words) {
+    let cli = match parse(&invocation) {
         Ok(cli) => cli,
         Err(error) if is_asked_for(&error) => return Ok(error.print()?),
         Err(error) => return Err(explain(&error)),
@@ -58,6 +68,22 @@ pub(crate) fn execute(invocation: Invocation) -> Result<()> {
     }
     logging::start(if cli.verbose { "debug" } else { cli.program.log_level() });
     cli.program.run(&invocation)
+}
+
+/// Reads the words. What is wrong with them, and help, is told of the program that was called.
+fn parse(invocation: &Invocation) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(&invocation.words).map_err(|error| {
+        let own = |program| on_its_own(program).try_get_matches_from(&invocation.words[1..]).err();
+        invocation.program.and_then(own).unwrap_or(error)
+    })
+}
+
+/// A program's words as a command of its own, as its dotted name is.
+fn on_its_own(program: &dispatch::Program) -> clap::Command {
+    let whole = Cli::command();
+    let command = whole.find_subcommand(program.word).expect("every program is a command").clone();
+    let shared = whole.get_arguments().filter(|argument| argument.is_global_set()).cloned();
+    command.name(program.name).bin_name(program.name).version(env!("CARGO_PKG_VERSION")).propagate_version(true).args(shared)
 }
 
 fn is_asked_for(error: &clap::Error) -> bool {
@@ -78,9 +104,8 @@ impl Program {
     /// Servers tell what they do, other commands only what goes wrong.
     fn log_level(&self) -> &'static str {
         match self {
-            Self::Mount(mount::Command::Start(_))
-            | Self::Meta(meta::Command::Start(_))
-            | Self::Admin(admin::Command::Start(_)) => "info",
+            Self::Mount(mount::Command::Start(_)) | Self::Admin(admin::Command::Start(_)) => "info",
+            Self::Meta(arguments) if arguments.serves() => "info",
             _ => "warn",
         }
     }
@@ -88,27 +113,25 @@ impl Program {
     fn run(self, invocation: &Invocation) -> Result<()> {
         match self {
             Self::Mount(command) => mount::run(command, invocation),
-            Self::Meta(command) => meta::run(command),
+            Self::Meta(arguments) => meta::run(&arguments),
             Self::Admin(command) => admin::run(command),
             Self::Configure(arguments) => configure::run(arguments),
             Self::Up(arguments) => up::run(&arguments),
             Self::Install(arguments) => install::run(&arguments),
-            Self::Completions { shell } => {
-                let mut script = Vec::new();
-                clap_complete::generate(shell, &mut Cli::command(), "flexfs", &mut script);
-                output::print(&script)
-            }
-            Self::Version => {
-                print_version();
-                Ok(())
-            }
+            Self::Completions { shell } => output::print(completions::script(shell).as_bytes()),
+            Self::About(about) => about.print(),
         }
     }
 }
 
-/// The `version` command of every program.
-pub(crate) fn print_version() {
-    println!("flexfs {}", env!("CARGO_PKG_VERSION"));
+impl About {
+    /// Says it.
+    pub(crate) fn print(&self) -> Result<()> {
+        match self {
+            Self::Version => output::print(concat!("flexfs ", env!("CARGO_PKG_VERSION"), "\n").as_bytes()),
+            Self::License => output::print(include_bytes!("../../LICENSE")),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,26 @@ pub(crate) struct Invocation {
     pub(crate) words: Vec<OsString>,
     /// Who asked.
     pub(crate) caller: Caller,
+    /// The program that the file's name stands for, where it stands for one.
+    pub(crate) program: Option<&'static Program>,
 }
+
+/// A program with a name of its own.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// Its word, as in `flexfs mount`.
+    pub(crate) word: &'static str,
+    /// Its file name.
+    pub(crate) name: &'static str,
+}
+
+/// All of them.
+pub(crate) const PROGRAMS: [Program; 4] = [
+    Program { word: "mount", name: "mount.flexfs" },
+    Program { word: "meta", name: "meta.flexfs" },
+    Program { word: "admin", name: "admin.flexfs" },
+    Program { word: "configure", name: "configure.flexfs" },
+];
 
 /// Who started the executable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,26 +50,25 @@ pub(crate) enum Caller {
 /// Reads `arguments`, the executable's name among them.
 pub(crate) fn read(arguments: Vec<OsString>) -> Result<Invocation> {
     let mut arguments = arguments.into_iter();
-    let program = arguments.next().unwrap_or_default();
+    let program = named(&arguments.next().unwrap_or_default());
     let mut words = vec![OsString::from("flexfs")];
-    words.extend(program_word(&program).map(OsString::from));
+    words.extend(program.map(|program| OsString::from(program.word)));
     words.extend(arguments);
     if words.get(1).is_some_and(|word| word == "mount") && words.get(2).is_some_and(|word| is_volume(word)) {
         return mount_helper::translate(&words[2..]);
     }
-    Ok(Invocation { words, caller: Caller::User })
+    Ok(Invocation { words, caller: Caller::User, program })
 }
 
 /// The program that a file name such as `/sbin/mount.flexfs` stands for.
-fn program_word(executable: &OsStr) -> Option<&'static str> {
-    let name = Path::new(executable).file_name()?.to_str()?;
-    let program = name.strip_suffix(".flexfs")?;
-    ["mount", "meta", "admin", "configure"].into_iter().find(|known| *known == program)
+fn named(executable: &OsStr) -> Option<&'static Program> {
+    let name = Path::new(executable).file_name()?;
+    PROGRAMS.iter().find(|program| name == program.name)
 }
 
 /// mount(8) puts the volume right behind the program's name, where a person puts a verb or a flag.
 fn is_volume(word: &OsStr) -> bool {
-    const VERBS: [&str; 5] = ["start", "init", "deinit", "version", "help"];
+    const VERBS: [&str; 6] = ["start", "init", "deinit", "version", "license", "help"];
     !VERBS.iter().any(|verb| word == *verb) && !word.as_encoded_bytes().starts_with(b"-")
 }
 

@@ -12,18 +12,23 @@ pub enum ClientError {
         #[from]
         error: TransportError,
     },
+    /// Text that is no address.
+    #[error("{}", bad_addr(.0))]
+    Address(String),
     /// An address in the clear and a certificate contradict each other.
     #[error(
         "admin server {0}: an address with http:// has no certificate to compare; leave the fingerprint out or http:// away"
     )]
     FingerprintWithoutTls(String),
     /// The token opens nothing at this server (status 401).
-    #[error("admin server {addr} does not accept the token: {line}")]
+    #[error("admin server {addr}: {line}; {hint}")]
     Unauthorized {
         /// The server.
         addr: String,
         /// Its own words.
         line: String,
+        /// How to come by a good token.
+        hint: &'static str,
     },
     /// The token is good, but not for this (status 403).
     #[error("{line}")]
@@ -64,6 +69,14 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Says how to come by a token that opens what this one did not.
+    pub(super) fn with_hint(self, hint: &'static str) -> Self {
+        match self {
+            Self::Unauthorized { addr, line, .. } => Self::Unauthorized { addr, line, hint },
+            other => other,
+        }
+    }
+
     /// Whether asking again later may help.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
@@ -74,6 +87,14 @@ impl ClientError {
             _ => false,
         }
     }
+}
+
+/// What is wrong with an address, and what would be right.
+pub(super) fn bad_addr(text: &str) -> String {
+    format!(
+        "admin server {text:?}: HOST:PORT is needed, such as admin.example.com:443, with http:// before it only for a \
+         server started with --noSSL"
+    )
 }
 
 /// What to look at when a server cannot be reached; a wrong certificate explains itself.

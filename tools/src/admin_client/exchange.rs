@@ -36,7 +36,7 @@ impl AdminClient {
             Err(_) => format!("status {status}"),
         };
         match status {
-            401 => ClientError::Unauthorized { addr, line },
+            401 => ClientError::Unauthorized { addr, line, hint: "another token is needed" },
             403 => ClientError::Forbidden { line },
             404 => ClientError::NotFound { line },
             400..500 => ClientError::Refused { line },

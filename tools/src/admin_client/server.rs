@@ -32,7 +32,9 @@ impl ServerClient {
 
     /// Tells mounts, through the admin server, how this server is recognised.
     pub async fn register(&self, registration: &MetaRegistration) -> Result<(), ClientError> {
-        self.admin.send("PUT", "/v1/meta-stores/self", &[], self.token.expose(), Some(registration)).await.map(drop)
+        let path = "/v1/meta-stores/self";
+        let registered = self.admin.send("PUT", path, &[], self.token.expose(), Some(registration)).await;
+        registered.map(drop).map_err(|error| error.with_hint(HINT))
     }
 
     /// Reports what the volumes hold.
@@ -51,10 +53,12 @@ impl ServerClient {
     async fn ask(&self, token: &VolumeToken) -> Result<TokenGrant, ClientError> {
         let question = ValidateRequest { token: Redacted(token.expose().to_owned()) };
         let path = "/v1/volume-tokens/validate";
-        let response = self.admin.send("POST", path, &[], self.token.expose(), Some(&question)).await?;
-        self.admin.read(&response)
+        let asked = self.admin.send("POST", path, &[], self.token.expose(), Some(&question)).await;
+        self.admin.read(&asked.map_err(|error| error.with_hint(HINT))?)
     }
 }
+
+const HINT: &str = "`configure.flexfs show meta-store ID` shows the right one, `meta.flexfs init creds --force` puts it in place";
 
 /// Longer than any exchange takes: only where the runtime of the questions stands still is it reached.
 const ANSWER_MAX: Duration = Duration::from_secs(30);

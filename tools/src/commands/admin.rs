@@ -13,9 +13,10 @@ use sd_notify::NotifyState;
 use super::creds;
 use super::systemd::{DeinitSystemd, InitSystemd, Unit};
 use super::tls_files::TlsFiles;
+use crate::cli::About;
 use crate::failure::usage;
 use crate::runtime::{self, EndSignals};
-use crate::{cli, paths, prompt};
+use crate::{paths, prompt};
 
 /// Words of the program.
 #[derive(Debug, Subcommand)]
@@ -28,8 +29,8 @@ pub(crate) enum Command {
     Deinit(Deinit),
     /// Serve until SIGINT or SIGTERM
     Start(Start),
-    /// Print the version
-    Version,
+    #[command(flatten)]
+    About(About),
 }
 
 /// What to make.
@@ -102,10 +103,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Deinit(Deinit::Creds(file)) => creds::remove(&file.path()?),
         Command::Deinit(Deinit::Systemd(arguments)) => UNIT.remove(&arguments),
         Command::Start(arguments) => start(&arguments),
-        Command::Version => {
-            cli::print_version();
-            Ok(())
-        }
+        Command::About(about) => about.print(),
     }
 }
 

@@ -16,7 +16,8 @@ use clap::{Args, Subcommand};
 
 use super::creds;
 use crate::admin_client::{AdminClient, ConfigureClient};
-use crate::{cli, output, runtime};
+use crate::cli::About;
+use crate::{output, runtime};
 
 /// A command, and what all commands share.
 #[derive(Debug, Args)]
@@ -67,8 +68,8 @@ enum Command {
         #[arg(long, global = true)]
         force: bool,
     },
-    /// Print the version
-    Version,
+    #[command(flatten)]
+    About(About),
 }
 
 /// What to make.
@@ -112,10 +113,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             Command::Show(key) => verbs::show(&access.client()?, key, json).await,
             Command::Update(object) => verbs::update(&access.client()?, object, json).await,
             Command::Delete { object, force } => verbs::delete(&access.client()?, object, force, json).await,
-            Command::Version => {
-                cli::print_version();
-                Ok(String::new())
-            }
+            Command::About(about) => about.print().map(|()| String::new()),
         }
     })?;
     output::print(printed.as_bytes())

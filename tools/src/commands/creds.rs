@@ -6,42 +6,58 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use auth::CredsError;
 use clap::Args;
+use transport::tls::Fingerprint;
 
-use crate::admin_client::AdminClient;
+use crate::admin_client::{AdminClient, PLAIN, check_addr};
+use crate::progress::Waiting;
 use crate::prompt;
 
 /// Which admin server.
 #[derive(Debug, Args)]
 pub(crate) struct AdminServer {
     /// Address of the admin server, host:port; http://host:port for one started with --noSSL
-    #[arg(long = "adminAddr", value_name = "ADDR")]
-    pub(super) admin_addr: String,
+    #[arg(long = "adminAddr", value_name = "ADDR", value_parser = address)]
+    addr: String,
     /// SHA-256 of its certificate, as `admin.flexfs start` prints it [default: shown and pinned at first contact]
     #[arg(long = "adminFingerprint", value_name = "HEX")]
-    pub(super) admin_fingerprint: Option<String>,
+    fingerprint: Option<Fingerprint>,
+    /// It was started with --noSSL: the same as http:// before the address
+    #[arg(long = "noAdminSSL", conflicts_with = "fingerprint")]
+    no_ssl: bool,
+}
+
+fn address(text: &str) -> Result<String, String> {
+    check_addr(text).map(|()| text.to_owned())
 }
 
 /// An admin server whose certificate is known from here on.
 pub(crate) struct KnownServer {
     pub(super) client: AdminClient,
+    /// As credentials files have it.
+    pub(super) addr: String,
     pub(super) fingerprint: Option<String>,
 }
 
 impl AdminServer {
     /// Meets the server. No token is sent before its certificate was compared, or shown to whoever is there to see it.
     pub(super) async fn meet(&self) -> Result<KnownServer> {
-        let stranger = AdminClient::new(&self.admin_addr, self.admin_fingerprint.as_deref())?;
-        let shown = stranger.meet().await?;
-        let Some(shown) = shown else {
-            return Ok(KnownServer { client: stranger, fingerprint: self.admin_fingerprint.clone() });
+        let addr = match self.no_ssl && !self.addr.starts_with(PLAIN) {
+            true => format!("{PLAIN}{}", self.addr),
+            false => self.addr.clone(),
         };
-        println!("admin server {} shows the certificate with SHA-256\n{shown}", self.admin_addr);
+        let pinned = self.fingerprint.map(|pinned| pinned.to_string());
+        let stranger = AdminClient::new(&addr, pinned.as_deref())?;
+        let waiting = Waiting::show(format!("waiting for admin server {addr}"));
+        let shown = stranger.meet().await?;
+        drop(waiting);
+        let Some(shown) = shown else { return Ok(KnownServer { client: stranger, addr, fingerprint: pinned }) };
+        println!("admin server {addr} shows the certificate with SHA-256\n{shown}");
         if prompt::is_interactive() && !prompt::confirm("Is this what `admin.flexfs start` printed?")? {
             bail!("nothing was written: the certificate was not accepted");
         }
         let fingerprint = shown.to_string();
-        let client = AdminClient::new(&self.admin_addr, Some(&fingerprint))?;
-        Ok(KnownServer { client, fingerprint: Some(fingerprint) })
+        let client = AdminClient::new(&addr, Some(&fingerprint))?;
+        Ok(KnownServer { client, addr, fingerprint: Some(fingerprint) })
     }
 }
 

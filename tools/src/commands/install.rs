@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+use crate::dispatch::PROGRAMS;
+
 /// Flags of `install`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -17,8 +19,6 @@ pub(crate) struct Arguments {
     #[arg(long)]
     sbin: bool,
 }
-
-const PROGRAMS: [&str; 4] = ["mount.flexfs", "meta.flexfs", "admin.flexfs", "configure.flexfs"];
 
 /// Installs, replacing what an earlier installation left.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -38,7 +38,7 @@ fn install(executable: &Path, bin: &Path, sbin: Option<&Path>) -> Result<Vec<Pat
     copy(executable, &installed).with_context(|| format!("cannot write {}", installed.display()))?;
     let mut made = vec![installed.clone()];
     for program in PROGRAMS {
-        made.push(link(Path::new("flexfs"), &bin.join(program))?);
+        made.push(link(Path::new("flexfs"), &bin.join(program.name))?);
     }
     if let Some(helper) = sbin.map(|sbin| sbin.join("mount.flexfs")).filter(|helper| !is_same_file(helper, &installed))
     {

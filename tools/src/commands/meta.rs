@@ -3,11 +3,11 @@
 mod service;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::meta::MetaSettings;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use auth::creds::MetaCreds;
 use auth::{AuthenticatorSettings, Secret, ServerToken};
 use clap::{Args, Subcommand};
@@ -16,15 +16,30 @@ use super::creds::{self, AdminServer};
 use super::systemd::{DeinitSystemd, InitSystemd, Unit};
 use super::tls_files::TlsFiles;
 use crate::admin_client::{AdminClient, ServerClient};
+use crate::cli::About;
 use crate::failure::usage;
+use crate::progress::Waiting;
 use crate::runtime::{self, EndSignals};
-use crate::{cli, paths, prompt, units};
+use crate::{output, paths, prompt, units};
 
 pub(super) use service::MetaService;
 
+/// A command, and what all commands share.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Credentials file [default: ~/.flexfs/meta/creds]
+    #[arg(long = "credsFile", value_name = "FILE", global = true)]
+    creds_file: Option<PathBuf>,
+    /// Folder of the database [default: ~/.flexfs/meta/data]
+    #[arg(long = "dbFolder", value_name = "DIR", global = true)]
+    db_folder: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
 /// Words of the program.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+enum Command {
     /// Make the credentials file or the systemd unit
     #[command(subcommand)]
     Init(Init),
@@ -33,13 +48,15 @@ pub(crate) enum Command {
     Deinit(Deinit),
     /// Serve until SIGINT or SIGTERM
     Start(Start),
-    /// Print the version
-    Version,
+    /// Check the database, changing nothing; the server must be stopped
+    Verify,
+    #[command(flatten)]
+    About(About),
 }
 
 /// What to make.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Init {
+enum Init {
     /// Keep address and token for the admin server
     Creds(InitCreds),
     /// Run as a service
@@ -48,16 +65,16 @@ pub(crate) enum Init {
 
 /// What to remove.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Deinit {
+enum Deinit {
     /// Forget address and token
-    Creds(CredsFile),
+    Creds,
     /// Run as a service no longer
     Systemd(DeinitSystemd),
 }
 
 /// Flags of `init creds`.
 #[derive(Debug, Args)]
-pub(crate) struct InitCreds {
+struct InitCreds {
     #[command(flatten)]
     admin: AdminServer,
     /// Metadata token, as `configure.flexfs show meta-store` shows it; asked for if left out at a terminal
@@ -72,115 +89,134 @@ pub(crate) struct InitCreds {
     /// Replace a file that is there
     #[arg(long)]
     force: bool,
-    #[command(flatten)]
-    creds: CredsFile,
-}
-
-/// Where the credentials are.
-#[derive(Debug, Args)]
-pub(crate) struct CredsFile {
-    /// Credentials file [default: ~/.flexfs/meta/creds]
-    #[arg(long = "credsFile", value_name = "FILE")]
-    creds_file: Option<PathBuf>,
 }
 
 /// Flags of `start`.
 #[derive(Debug, Args)]
-pub(crate) struct Start {
+struct Start {
     /// Address and port (UDP) to listen on
     #[arg(long = "bindAddr", value_name = "ADDR", default_value = "0.0.0.0:443")]
     bind_addr: SocketAddr,
-    /// Folder of the database [default: ~/.flexfs/meta/data]
-    #[arg(long = "dbFolder", value_name = "DIR")]
-    db_folder: Option<PathBuf>,
     /// Memory for the database's cache: a size, or a share of this machine's memory
-    #[arg(long = "dbMemCapacity", value_name = "SIZE", default_value = "25%", value_parser = units::parse_memory)]
+    #[arg(long = "dbMemCapacity", value_name = "SIZE", default_value = "50%", value_parser = units::parse_memory)]
     db_mem_capacity: u64,
     /// Answer every change only when it is on disk, not only where fsync or close ask for it
     #[arg(long)]
     sync: bool,
     /// Serving threads [default: one per CPU]
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     #[command(flatten)]
     tls: TlsFiles,
-    #[command(flatten)]
-    creds: CredsFile,
 }
 
 const UNIT: Unit = Unit { program: "meta", description: "flexfs metadata server" };
 
-/// Carries out a command.
-pub(crate) fn run(command: Command) -> Result<()> {
-    match command {
-        Command::Init(Init::Creds(arguments)) => runtime::build()?.block_on(init_creds(arguments)),
-        Command::Init(Init::Systemd(arguments)) => UNIT.install(&arguments),
-        Command::Deinit(Deinit::Creds(file)) => creds::remove(&file.path()?),
-        Command::Deinit(Deinit::Systemd(arguments)) => UNIT.remove(&arguments),
-        Command::Start(arguments) => start(&arguments),
-        Command::Version => {
-            cli::print_version();
-            Ok(())
-        }
+impl Arguments {
+    /// Whether the command is a server.
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self.command, Command::Start(_))
     }
-}
 
-impl CredsFile {
-    fn path(&self) -> Result<PathBuf> {
+    fn creds_file(&self) -> Result<PathBuf> {
         creds::file(self.creds_file.as_deref(), MetaCreds::default_path)
     }
+
+    fn db_folder(&self) -> Result<PathBuf> {
+        self.db_folder.clone().map_or_else(|| paths::flexfs_folder("meta/data"), Ok)
+    }
 }
 
-async fn init_creds(arguments: InitCreds) -> Result<()> {
-    let path = arguments.creds.path()?;
-    creds::must_not_exist(&path, arguments.force)?;
-    let admin = arguments.admin.meet().await?;
-    let token = prompt::secret(arguments.token, "--token", "metadata token")?;
-    let token = ServerToken::parse(token.expose()).map_err(|error| usage(format!("--token: {error}")))?;
-    ServerClient::new(admin.client, token.clone()).check().await?;
-    let creds = MetaCreds {
-        admin_addr: arguments.admin.admin_addr,
-        token,
-        admin_fingerprint: admin.fingerprint,
-        block_user: arguments.block_user,
-        block_pass: arguments.block_pass,
-    };
-    creds.save(&path, arguments.force)?;
-    creds::say_written(&path);
-    Ok(())
+/// Carries out a command.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    match &arguments.command {
+        Command::Init(Init::Creds(init)) => runtime::build()?.block_on(init.run(&arguments.creds_file()?)),
+        Command::Init(Init::Systemd(init)) => UNIT.install(init),
+        Command::Deinit(Deinit::Creds) => creds::remove(&arguments.creds_file()?),
+        Command::Deinit(Deinit::Systemd(deinit)) => UNIT.remove(deinit),
+        Command::Start(start) => start.run(&arguments.creds_file()?, arguments.db_folder()?),
+        Command::Verify => verify(&arguments.db_folder()?),
+        Command::About(about) => about.print(),
+    }
 }
 
-fn start(arguments: &Start) -> Result<()> {
-    let creds = MetaCreds::load(&arguments.creds.path()?)?;
-    let admin = AdminClient::for_creds(&creds.admin_addr, creds.admin_fingerprint.as_deref())?;
-    let settings = arguments.settings()?;
-    runtime::build()?.block_on(async {
-        let mut signals = EndSignals::catch()?;
-        let service = MetaService::start(settings, ServerClient::new(admin, creds.token))?;
-        println!("metadata server on {}\ncertificate SHA-256 {}", service.local_addr(), service.fingerprint());
-        runtime::tell_systemd(sd_notify::NotifyState::Ready);
-        let outcome = tokio::select! {
-            signal = signals.next() => {
-                tracing::info!(signal, "metadata server stops");
-                Ok(())
-            }
-            failed = service.attend() => Err(failed),
+impl InitCreds {
+    async fn run(&self, path: &Path) -> Result<()> {
+        creds::must_not_exist(path, self.force)?;
+        let admin = self.admin.meet().await?;
+        let token = prompt::secret(self.token.clone(), "--token", "metadata token")?;
+        let token = ServerToken::parse(token.expose()).map_err(|error| usage(format!("--token: {error}")))?;
+        ServerClient::new(admin.client, token.clone()).check().await?;
+        let creds = MetaCreds {
+            admin_addr: admin.addr,
+            token,
+            admin_fingerprint: admin.fingerprint,
+            block_user: self.block_user.clone(),
+            block_pass: self.block_pass.clone(),
         };
-        runtime::tell_systemd(sd_notify::NotifyState::Stopping);
-        service.stop().await?;
-        outcome
-    })
+        creds.save(path, self.force)?;
+        creds::say_written(path);
+        Ok(())
+    }
 }
 
 impl Start {
-    fn settings(&self) -> Result<MetaSettings> {
-        let db_folder = self.db_folder.clone().map_or_else(|| paths::flexfs_folder("meta/data"), Ok)?;
+    fn run(&self, creds_file: &Path, db_folder: PathBuf) -> Result<()> {
+        let creds = MetaCreds::load(creds_file)?;
+        let admin = AdminClient::for_creds(&creds.admin_addr, creds.admin_fingerprint.as_deref())?;
+        let settings = self.settings(db_folder)?;
+        runtime::build()?.block_on(async {
+            let mut signals = EndSignals::catch()?;
+            let service = MetaService::start(settings, ServerClient::new(admin, creds.token))?;
+            println!("metadata server on {}\ncertificate SHA-256 {}", service.local_addr(), service.fingerprint());
+            runtime::tell_systemd(sd_notify::NotifyState::Ready);
+            let outcome = tokio::select! {
+                signal = signals.next() => {
+                    tracing::info!(signal, "metadata server stops");
+                    Ok(())
+                }
+                failed = service.attend() => Err(failed),
+            };
+            runtime::tell_systemd(sd_notify::NotifyState::Stopping);
+            service.stop().await?;
+            outcome
+        })
+    }
+
+    fn settings(&self, db_folder: PathBuf) -> Result<MetaSettings> {
         let mut settings = standard_settings(self.bind_addr, db_folder, self.tls.identity()?);
         settings.db_cache_max = self.db_mem_capacity;
-        settings.threads = self.threads;
+        settings.threads = self.threads.map(usize::from);
         settings.sync = self.sync;
         Ok(settings)
     }
+}
+
+/// Says of each volume in the folder whether it is sound; one that is not makes the command fail.
+fn verify(db_folder: &Path) -> Result<()> {
+    let waiting = Waiting::show(format!("checking {}", db_folder.display()));
+    let (mut volumes, mut damaged, mut text) = (0, 0, String::new());
+    ::meta::verify(db_folder, |found| {
+        volumes += 1;
+        damaged += u32::from(!found.problems.is_empty());
+        text.push_str(&shown(&found));
+    })?;
+    drop(waiting);
+    output::print(text.as_bytes())?;
+    if damaged > 0 {
+        bail!(
+            "{}: {damaged} of {volumes} volumes are damaged: restore the folder from a backup, or rescue what can be read",
+            db_folder.display()
+        );
+    }
+    Ok(())
+}
+
+fn shown(found: &::meta::Findings) -> String {
+    if found.problems.is_empty() {
+        return format!("volume {}: sound, {} inodes\n", found.volume, found.inodes);
+    }
+    found.problems.iter().map(|problem| format!("volume {}: {problem}\n", found.volume)).collect()
 }
 
 /// Settings of a metadata server that nobody tuned.

@@ -10,7 +10,7 @@ mod start;
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::cli;
+use crate::cli::About;
 use crate::dispatch::Invocation;
 
 pub(super) use live::{end, outcome, settings_for};
@@ -28,8 +28,8 @@ pub(crate) enum Command {
     Deinit(Deinit),
     /// Mount a volume; returns when it is there
     Start(start::Start),
-    /// Print the version
-    Version,
+    #[command(flatten)]
+    About(About),
 }
 
 /// What to make.
@@ -58,9 +58,6 @@ pub(crate) fn run(command: Command, invocation: &Invocation) -> Result<()> {
         Command::Deinit(Deinit::Creds(arguments)) => credentials::deinit(&arguments),
         Command::Deinit(Deinit::Fstab(arguments)) => fstab::deinit(&arguments),
         Command::Start(arguments) => start::run(&arguments, invocation),
-        Command::Version => {
-            cli::print_version();
-            Ok(())
-        }
+        Command::About(about) => about.print(),
     }
 }

@@ -21,7 +21,8 @@ pub(super) fn translate(arguments: &[OsString]) -> Result<Invocation> {
     words.extend(options.words().map(OsString::from));
     words.extend(call.verbose.then(|| "--verbose".into()));
     words.extend(["--".into(), volume.clone(), mount_point.clone()]);
-    Ok(Invocation { words, caller: if call.fake { Caller::FakeMount } else { Caller::Mount } })
+    let caller = if call.fake { Caller::FakeMount } else { Caller::Mount };
+    Ok(Invocation { words, caller, program: None })
 }
 
 #[derive(Default)]

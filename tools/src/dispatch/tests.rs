@@ -23,6 +23,13 @@ fn file_name_chooses_the_program() {
 }
 
 #[test]
+fn program_that_was_called_is_remembered() {
+    let called = |line: &str| read(line.split(' ').map(OsString::from).collect()).unwrap().program;
+    assert_eq!(called("/usr/bin/meta.flexfs start").map(|program| program.word), Some("meta"));
+    assert_eq!(called("flexfs meta start"), None);
+}
+
+#[test]
 fn mount_8_line_becomes_a_start() {
     let line =
         "/sbin/mount.flexfs data /mnt/data -o ro,noExec,_netdev,nofail,x-systemd.automount,credsFile=/etc/c=1 -v -n";

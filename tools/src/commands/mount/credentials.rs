@@ -56,8 +56,7 @@ pub(super) fn init(arguments: InitCreds) -> Result<()> {
                 arguments.name
             );
         }
-        let admin_addr = arguments.admin.admin_addr;
-        MountCreds { admin_addr, token, admin_fingerprint: admin.fingerprint, secret: None }
+        MountCreds { admin_addr: admin.addr, token, admin_fingerprint: admin.fingerprint, secret: None }
             .save(&path, arguments.force)?;
         creds::say_written(&path);
         Ok(())
