@@ -16,5 +16,5 @@ mod state;
 
 pub use error::MountError;
 pub use mount::{Controller, Ended, Mount};
-pub use session::Transport;
+pub use session::{Transport, check_mount_point};
 pub use settings::{MemoryMax, MountSettings};

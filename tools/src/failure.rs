@@ -48,7 +48,10 @@ pub(crate) fn one_line(error: &anyhow::Error) -> String {
 pub(crate) fn from_clap(error: &clap::Error) -> anyhow::Error {
     let text = error.render().to_string();
     let is_end = |line: &&str| line.starts_with("Usage:") || line.starts_with("For more information");
-    let said = text.lines().map(str::trim).take_while(|line| !is_end(line)).flat_map(str::split_whitespace);
+    // How to write what begins with a dash and is no flag: nobody meant that.
+    let is_noise = |line: &&str| line.starts_with("tip: to pass '-");
+    let lines = text.lines().map(str::trim).take_while(|line| !is_end(line)).filter(|line| !is_noise(line));
+    let said = lines.flat_map(str::split_whitespace);
     let said = said.map(without_token).collect::<Vec<_>>().join(" ");
     usage(format!("{} (`--help` tells more)", said.trim_start_matches("error: ").trim_end_matches('.')))
 }

@@ -46,6 +46,12 @@ impl MountPoint {
     }
 }
 
+/// Whether [`Mount::start`](crate::Mount::start) could mount on `path`: a look before anything else is made or asked.
+/// `non_empty`: its content may be covered.
+pub fn check_mount_point(path: &Path, non_empty: bool) -> Result<(), MountError> {
+    MountPoint::check(path, non_empty).map(drop)
+}
+
 fn explain(error: &std::io::Error) -> String {
     match (error.kind(), error.raw_os_error()) {
         (ErrorKind::NotFound, _) => "does not exist: make the directory first".to_owned(),

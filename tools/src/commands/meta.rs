@@ -178,8 +178,8 @@ impl Start {
                 failed = service.attend() => Err(failed),
             };
             runtime::tell_systemd(sd_notify::NotifyState::Stopping);
-            service.stop().await?;
-            outcome
+            let stopped = service.stop().await;
+            outcome.and(stopped)
         })
     }
 

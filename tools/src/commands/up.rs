@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use fsd::Mount;
+use rustix::process::{getegid, geteuid};
 
 use super::mount::{self, MountPoint, Tuning};
 use crate::admin_client::mount_target;
@@ -39,8 +40,13 @@ pub(crate) struct Arguments {
 
 /// Runs until a signal, an unmount from outside, or the failure of a part.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let folder = UpFolder::open(arguments.data_folder.as_deref())?;
-    let mount_point = make_mount_point(&arguments.mount_point)?;
+    let place = UpFolder::place(arguments.data_folder.as_deref())?;
+    // A folder that is there is asked first, so that a second `up` is told of the first one; a new one is made only for
+    // a mount point that can be used.
+    let found = place.exists().then(|| UpFolder::open(&place)).transpose()?;
+    let mount_point = claim(&arguments.mount_point)?;
+    let folder = found.map_or_else(|| UpFolder::open(&place), Ok)?;
+    make(mount_point.path())?;
     runtime::build()?.block_on(async {
         let mut signals = EndSignals::catch()?;
         let waiting = Waiting::show("starting the servers and the mount".to_owned());
@@ -63,28 +69,34 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }
             Err(error) => Err(error),
         };
-        servers.stop().await?;
-        outcome
+        let stopped = servers.stop().await;
+        outcome.and(stopped)
     })
 }
 
-/// Claims the mount point and makes it where it is missing. Only the folders above are made before a dead mount that
-/// may lie on it is out of the way.
-fn make_mount_point(path: &Path) -> Result<MountPoint> {
-    let context = || format!("mount point {}", path.display());
+/// Claims the mount point, and refuses one that is there and cannot be used: before anything is started or kept.
+fn claim(path: &Path) -> Result<MountPoint> {
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).with_context(context)?;
+        make(parent)?;
     }
     let mount_point = MountPoint::claim(path)?;
-    std::fs::create_dir_all(mount_point.path()).with_context(context)?;
+    if mount_point.path().exists() {
+        fsd::check_mount_point(mount_point.path(), false)?;
+    }
     Ok(mount_point)
+}
+
+fn make(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("mount point: folder {}", folder.display()))
 }
 
 /// Mounts with the token that the servers gave out, as any mount would.
 async fn start_mount(servers: &Servers, mount_point: &Path, tuning: Tuning) -> Result<Mount> {
     let creds = &servers.mount_creds;
     let target = mount_target(&servers.client, &creds.token).await?;
-    let settings = mount::settings_for(&target, creds.token.clone(), mount_point, tuning)?;
+    let mut settings = mount::settings_for(&target, creds.token.clone(), mount_point, tuning)?;
+    // Whoever runs all of it owns the volume. Of root's it is root's already.
+    settings.root_owner = Some((geteuid().as_raw(), getegid().as_raw())).filter(|(uid, _)| *uid != 0);
     Ok(runtime::on_thread("mount", || Mount::start(settings)).await??)
 }
 
@@ -110,7 +122,8 @@ async fn attend(servers: &mut Servers, mount: Mount, signals: &mut EndSignals) -
 /// What there is now, and what can be done with it.
 fn welcome(folder: &UpFolder, servers: &Servers, mount: &Mount, mount_point: &Path) -> String {
     let (data, creds) = (folder.path().display(), folder.creds("configure"));
-    let configure = format!("flexfs configure --credsFile {}", creds.display());
+    let flexfs = command_name();
+    let configure = format!("{flexfs} configure --credsFile {}", creds.display());
     format!(
         "{place} is volume `{VOLUME}`; Ctrl-C unmounts it and stops the servers\n\
          \n\
@@ -123,12 +136,24 @@ fn welcome(folder: &UpFolder, servers: &Servers, mount: &Mount, mount_point: &Pa
          next, in another terminal:\n  \
            {configure} list volume\n  \
            {configure} create volume-token --volumeID {VOLUME} --flags ro\n  \
-           flexfs mount init creds {VOLUME} --adminAddr {admin}   # asks for that token\n  \
-           flexfs mount start {VOLUME} /mnt/another\n",
+           {flexfs} mount init creds {VOLUME} --adminAddr {admin}   # asks for that token\n  \
+           mkdir /mnt/another && {flexfs} mount start {VOLUME} /mnt/another\n",
         place = mount_point.display(),
         transport = mount.transport(),
         admin = servers.mount_creds.admin_addr,
         fingerprint = servers.mount_creds.admin_fingerprint.as_deref().unwrap_or_default(),
         meta = servers.meta_addr(),
     )
+}
+
+/// How this executable is called from a shell in the current folder: by its name where that is found, else by its path.
+fn command_name() -> String {
+    let Ok(executable) = std::env::current_exe() else { return "flexfs".to_owned() };
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let is_this = |folder: PathBuf| folder.join("flexfs").canonicalize().is_ok_and(|found| found == executable);
+    if std::env::split_paths(&search).any(is_this) {
+        return "flexfs".to_owned();
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    executable.strip_prefix(here).unwrap_or(&executable).display().to_string()
 }

@@ -1,12 +1,13 @@
 //! `MountPoint`: a directory that only one mount of this system uses at a time.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::lock::{FileLock, LockError};
@@ -48,6 +49,9 @@ fn take(lock: &Path, path: &Path) -> Result<FileLock> {
             Err(LockError::Taken { .. }) if Instant::now() < deadline && !is_ours(path)? => {
                 std::thread::sleep(END_POLL);
             }
+            Err(taken @ LockError::Taken { .. }) => {
+                bail!("mount point {}: {taken}: unmount it first, or choose another directory", path.display())
+            }
             outcome => return outcome.with_context(|| format!("mount point {}", path.display())),
         }
     }
@@ -63,7 +67,10 @@ fn resolve(path: &Path) -> Result<PathBuf> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         bail!("mount point {}: a directory below / is needed", path.display());
     };
-    let parent = parent.canonicalize().with_context(|| format!("mount point {}", path.display()))?;
+    let parent = parent.canonicalize().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow!("mount point {}: does not exist: make the directory first", path.display()),
+        _ => anyhow!("mount point {}: {error}", path.display()),
+    })?;
     let path = parent.join(name);
     if path.is_symlink() {
         return path.canonicalize().with_context(|| format!("mount point {}", path.display()));

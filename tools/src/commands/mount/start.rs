@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use auth::MountFlags;
 use auth::creds::MountCreds;
 use clap::{Args, ValueEnum};
@@ -131,7 +131,9 @@ impl Start {
         let creds_file = creds::file(self.creds_file.as_deref(), || MountCreds::default_path(&self.name))?;
         let creds = MountCreds::load(&creds_file)?;
         let mount_point = MountPoint::claim(&self.mount_point)?;
-        let target = runtime::build()?.block_on(self.ask_for_target(&creds))?;
+        fsd::check_mount_point(mount_point.path(), self.non_empty)?;
+        let asked = runtime::build()?.block_on(self.ask_for_target(&creds));
+        let target = asked.with_context(|| format!("credentials file {}", creds_file.display()))?;
         if target.volume_name != self.name {
             bail!("the token in {} opens volume {:?}, not {:?}", creds_file.display(), target.volume_name, self.name);
         }

@@ -4,11 +4,14 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use ::admin::AdminError;
+use ::meta::MetaError;
+use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
+use transport::TransportError;
 use transport::tls::Identity;
 
-use crate::lock::FileLock;
+use crate::lock::{FileLock, LockError};
 use crate::paths;
 
 /// The folder, which one `up` uses at a time.
@@ -28,14 +31,23 @@ struct Ports {
 }
 
 impl UpFolder {
-    /// Opens the folder at `given`, or at its usual place; makes it the first time.
-    pub(super) fn open(given: Option<&Path>) -> Result<Self> {
-        let path = given.map_or_else(|| paths::flexfs_folder("up"), paths::absolute)?;
-        paths::make_private_folder(&path)?;
-        let context = || format!("data folder {} of another `flexfs up`", path.display());
-        let lock = FileLock::take(&path.join("lock")).with_context(context)?;
+    /// Where the folder is: as said, else at its usual place.
+    pub(super) fn place(given: Option<&Path>) -> Result<PathBuf> {
+        given.map_or_else(|| paths::flexfs_folder("up"), paths::absolute)
+    }
+
+    /// Opens the folder at `path`; makes it the first time.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        paths::make_private_folder(path)?;
+        let lock = match FileLock::take(&path.join("lock")) {
+            Err(taken @ LockError::Taken { .. }) => bail!(
+                "data folder {}: {taken}, another `flexfs up`: stop that one, or give another --dataFolder",
+                path.display()
+            ),
+            taken => taken.with_context(|| format!("data folder {}", path.display()))?,
+        };
         let ports = Ports::load_or_choose(&path.join("ports.toml"))?;
-        Ok(Self { path, ports, _lock: lock })
+        Ok(Self { path: path.to_owned(), ports, _lock: lock })
     }
 
     /// The folder itself.
@@ -78,12 +90,15 @@ impl UpFolder {
         loopback(self.ports.meta)
     }
 
-    /// What to say where a port is taken: it was free when it was chosen.
-    pub(super) fn port_hint(&self) -> String {
-        format!(
-            "its port is remembered in {}; remove that file to choose others",
-            self.path.join("ports.toml").display()
-        )
+    /// Says of a port that is taken where it is remembered: it was free when it was chosen. Other errors stay.
+    pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        let is_taken = matches!(error.downcast_ref(), Some(AdminError::Bind { .. }))
+            || matches!(error.downcast_ref(), Some(MetaError::Transport(TransportError::Bind { .. })));
+        if !is_taken {
+            return error;
+        }
+        let file = self.path.join("ports.toml");
+        error.context(format!("the port is remembered in {}: remove that file to choose others", file.display()))
     }
 }
 
@@ -121,12 +136,12 @@ mod tests {
     #[test]
     fn ports_are_chosen_once() {
         let folder = tempfile::tempdir().unwrap();
-        let first = UpFolder::open(Some(folder.path())).unwrap();
+        let first = UpFolder::open(folder.path()).unwrap();
         let addrs = (first.admin_addr(), first.meta_addr());
-        let error = format!("{:#}", UpFolder::open(Some(folder.path())).unwrap_err());
-        assert!(error.contains("another `flexfs up`: in use by process"), "{error}");
+        let error = format!("{:#}", UpFolder::open(folder.path()).unwrap_err());
+        assert!(error.contains("in use by process") && error.contains("another --dataFolder"), "{error}");
         drop(first);
-        let second = UpFolder::open(Some(folder.path())).unwrap();
+        let second = UpFolder::open(folder.path()).unwrap();
         assert_eq!((second.admin_addr(), second.meta_addr()), addrs);
     }
 
@@ -134,7 +149,7 @@ mod tests {
     fn damaged_port_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ports.toml"), "admin = 99999").unwrap();
-        let error = format!("{:#}", UpFolder::open(Some(folder.path())).unwrap_err());
+        let error = format!("{:#}", UpFolder::open(folder.path()).unwrap_err());
         assert!(error.contains("ports.toml"), "{error}");
     }
 }

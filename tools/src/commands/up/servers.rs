@@ -36,7 +36,7 @@ impl Servers {
             identity: Some(identity),
             root_token: root_token.clone(),
         };
-        let admin = AdminThread::start(settings).await.with_context(|| folder.port_hint())?;
+        let admin = AdminThread::start(settings).await.map_err(|error| folder.explain(error))?;
         let admin_addr = folder.admin_addr().to_string();
         let creds = ConfigureCreds { admin_addr, token: root_token, admin_fingerprint: Some(fingerprint) };
         creds.save(&folder.creds("configure"), true)?;
@@ -109,7 +109,7 @@ fn start_meta(
     };
     meta_creds.save(&folder.creds("meta"), true)?;
     let settings = standard_settings(folder.meta_addr(), folder.meta_db(), folder.identity()?);
-    MetaService::start(settings, ServerClient::new(client.clone(), token)).with_context(|| folder.port_hint())
+    MetaService::start(settings, ServerClient::new(client.clone(), token)).map_err(|error| folder.explain(error))
 }
 
 /// The token of an earlier `up`, if it still opens the volume.
