@@ -6,12 +6,14 @@ mod client;
 mod cluster;
 mod conformance;
 mod mounted;
+mod ordinary;
 mod process;
 
 pub use client::WireClient;
 pub use cluster::{Cluster, Volume};
 pub use conformance::suite;
 pub use mounted::Mounted;
+pub use ordinary::Ordinary;
 pub use process::{Daemon, Outcome, Standby, flexfs, wait_for};
 
 /// How the mounts of this run take requests from the kernel: `cargo xtask test` runs the tests once for each way.

@@ -1,5 +1,6 @@
 //! What the tests need of the machine: said before anything is built, never skipped silently.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -7,12 +8,17 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::require;
 
-/// Checks for /dev/fuse and the rights to mount.
+/// Checks for /dev/fuse and the rights to mount, as root and as any other user.
 pub(crate) fn check() -> Result<()> {
     require(
         Path::new("/dev/fuse").exists(),
         "/dev/fuse: load the kernel module `fuse`, or pass the device to the container",
     )?;
+    let mode = std::fs::metadata("/dev/fuse")?.permissions().mode();
+    require(mode & 0o006 == 0o006, "/dev/fuse open to every user, as udev makes it: `chmod 666 /dev/fuse`")?;
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let has_helper = std::env::split_paths(&search).any(|folder| folder.join("fusermount3").exists());
+    require(has_helper, "fusermount3, by which users other than root mount: install fuse3")?;
     if !is_root()? {
         bail!(
             "the tests need root: they mount, change owners and end servers the hard way (try `sudo -E cargo xtask test`)"

@@ -44,16 +44,10 @@ impl Device {
         self.file.as_raw_fd()
     }
 
-    /// Another descriptor of the same mount: with requests in work of its own, or, where this user may not open the
-    /// device (fusermount3 did), one that shares them.
+    /// Another descriptor of the same mount, with requests in work of its own.
     pub(crate) fn clone_attached(&self) -> io::Result<Self> {
         const CLONE: rustix::ioctl::Opcode = opcode::read::<u32>(b'\xe5', 0);
-        let clone = match Self::open() {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                return Ok(Self { file: self.file.try_clone()? });
-            }
-            opened => opened?,
-        };
+        let clone = Self::open()?;
         // SAFETY: FUSE_DEV_IOC_CLONE reads one u32, the number of an open descriptor, through the pointer it is given.
         unsafe { ioctl(&clone.file, Setter::<CLONE, u32>::new(self.file.as_raw_fd() as u32))? };
         Ok(clone)

@@ -1,6 +1,7 @@
 //! fusermount3(1): mounts and unmounts for those who may not do it themselves.
 //!
-//! The program is set-user-id root. It opens the device, mounts it where its user may, and hands it over on a socket.
+//! The program is set-user-id root. It opens the device, which its user must be allowed to, mounts where its user may
+//! write, and hands the device over on a socket.
 //! Which flags a user may have is its decision: set-user-id bits and devices never have an effect.
 
 use std::io::{ErrorKind, IoSliceMut};
@@ -25,7 +26,10 @@ pub(super) fn mount(point: &Path, volume: &str, subtype: &str, flags: MountFlags
     let mut command = helper();
     command.env(SOCKET_VARIABLE, "0").stdin(theirs);
     command.args(["-o", &options(volume, subtype, flags), "--"]).arg(point);
-    run(&mut command)?;
+    run(&mut command).map_err(|line| {
+        let is_closed = line.contains("/dev/fuse") && line.contains("Permission denied");
+        if is_closed { format!("{line}; every user may open it where udev made it: `chmod 666 /dev/fuse`") } else { line }
+    })?;
     receive(&ours)
 }
 

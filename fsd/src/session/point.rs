@@ -20,11 +20,12 @@ impl MountPoint {
     pub(crate) fn check(path: &Path, non_empty: bool) -> Result<Self, MountError> {
         let refused = |reason: String| MountError::MountPoint { path: path.to_owned(), reason };
         let canonical = path.canonicalize().map_err(|error| refused(explain(&error)))?;
-        if !canonical.is_dir() {
-            return Err(refused("is not a directory".to_owned()));
-        }
+        // Before its kind is asked: another user's mount tells that to nobody else.
         if find_mount(&mountinfo(), &canonical).is_some() {
             return Err(refused("something is mounted there already: unmount it first".to_owned()));
+        }
+        if !canonical.is_dir() {
+            return Err(refused("is not a directory".to_owned()));
         }
         let mut entries = fs::read_dir(&canonical).map_err(|error| refused(explain(&error)))?;
         if !non_empty && entries.next().is_some() {

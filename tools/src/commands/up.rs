@@ -123,6 +123,7 @@ async fn attend(servers: &mut Servers, mount: Mount, signals: &mut EndSignals) -
 fn welcome(folder: &UpFolder, servers: &Servers, mount: &Mount, mount_point: &Path) -> String {
     let (data, creds) = (folder.path().display(), folder.creds("configure"));
     let flexfs = command_name();
+    let another = if geteuid().is_root() { "/mnt/another" } else { "~/another" };
     let configure = format!("{flexfs} configure --credsFile {}", creds.display());
     format!(
         "{place} is volume `{VOLUME}`; Ctrl-C unmounts it and stops the servers\n\
@@ -137,7 +138,7 @@ fn welcome(folder: &UpFolder, servers: &Servers, mount: &Mount, mount_point: &Pa
            {configure} list volume\n  \
            {configure} create volume-token --volumeID {VOLUME} --flags ro\n  \
            {flexfs} mount init creds {VOLUME} --adminAddr {admin}   # asks for that token\n  \
-           mkdir /mnt/another && {flexfs} mount start {VOLUME} /mnt/another\n",
+           mkdir {another} && {flexfs} mount start {VOLUME} {another}\n",
         place = mount_point.display(),
         transport = mount.transport(),
         admin = servers.mount_creds.admin_addr,

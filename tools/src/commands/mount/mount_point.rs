@@ -98,31 +98,47 @@ fn lock_name(path: &Path) -> String {
 
 const NAME_MAX: usize = 200;
 
-/// Whether what is mounted on `path`, topmost, is a volume of this system.
+/// Whether what is mounted on `path`, topmost, is a volume of this system that this user mounted. Of somebody else's
+/// mount nothing can be said: it refuses everybody, dead or alive.
 fn is_ours(path: &Path) -> Result<bool> {
-    Ok(top_mount(&mount_table()?, path).is_some_and(|(_, kind)| kind == "fuse.flexfs"))
+    let user = format!("user_id={}", rustix::process::getuid().as_raw());
+    let is_ours = |mount: Mounted| mount.kind == "fuse.flexfs" && mount.options.split(',').any(|option| option == user);
+    Ok(top_mount(&mount_table()?, path).is_some_and(is_ours))
 }
 
 /// Device number of the topmost mount on `path`: different for every mount of this system.
 pub(super) fn top_device(path: &Path) -> Result<Option<String>> {
-    Ok(top_mount(&mount_table()?, path).map(|(device, _)| device))
+    Ok(top_mount(&mount_table()?, path).map(|mount| mount.device))
 }
 
 fn mount_table() -> Result<Vec<u8>> {
     std::fs::read("/proc/self/mountinfo").context("reading /proc/self/mountinfo")
 }
 
-/// Device number and type of the topmost file system mounted on `path`, from the text of mountinfo (see
-/// proc_pid_mountinfo(5)).
-fn top_mount(table: &[u8], path: &Path) -> Option<(String, String)> {
+/// A line of mountinfo (see proc_pid_mountinfo(5)).
+#[derive(Debug, PartialEq, Eq)]
+struct Mounted {
+    /// Device number.
+    device: String,
+    /// Type of the file system.
+    kind: String,
+    /// Its own options, comma separated.
+    options: String,
+}
+
+/// The topmost file system mounted on `path`, from the text of mountinfo.
+fn top_mount(table: &[u8], path: &Path) -> Option<Mounted> {
     let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
     let mut newest_first = table.rsplit(|byte| *byte == b'\n');
     newest_first.find_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
         let device = fields.nth(2)?;
         let mount_point = unescape(fields.nth(1)?);
-        let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-        (mount_point == path.as_os_str()).then(|| (text(device), text(kind)))
+        let mut fields = fields.skip_while(|field| *field != b"-");
+        let kind = fields.nth(1)?;
+        let options = fields.nth(1).unwrap_or_default();
+        let mounted = || Mounted { device: text(device), kind: text(kind), options: text(options) };
+        (mount_point == path.as_os_str()).then(mounted)
     })
 }
 

@@ -8,9 +8,11 @@ const TABLE: &[u8] = b"22 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n\
 #[test]
 fn topmost_mount_counts() {
     let top = |path| top_mount(TABLE, Path::new(path));
-    let mount = |device: &str, kind: &str| Some((device.to_owned(), kind.to_owned()));
-    assert_eq!(top("/mnt/a b"), mount("0:35", "fuse.flexfs"));
-    assert_eq!(top("/mnt/c"), mount("0:37", "tmpfs"));
+    let mount = |device: &str, kind: &str, options: &str| {
+        Some(Mounted { device: device.to_owned(), kind: kind.to_owned(), options: options.to_owned() })
+    };
+    assert_eq!(top("/mnt/a b"), mount("0:35", "fuse.flexfs", "rw,user_id=0"));
+    assert_eq!(top("/mnt/c"), mount("0:37", "tmpfs", "rw"));
     assert_eq!(top("/mnt"), None);
     assert_eq!(top_mount(b"nonsense\n\n- - - - -", Path::new("/")), None);
 }
