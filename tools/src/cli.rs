@@ -70,6 +70,11 @@ pub(crate) fn execute(invocation: Invocation) -> Result<()> {
     cli.program.run(&invocation)
 }
 
+/// Checks that `invocation` would be understood, without carrying anything out: for words that are kept for later.
+pub(crate) fn check(invocation: &Invocation) -> Result<()> {
+    parse(invocation).map(drop).map_err(|error| failure::from_clap(&error))
+}
+
 /// Reads the words. What is wrong with them, and help, is told of the program that was called.
 fn parse(invocation: &Invocation) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(&invocation.words).map_err(|error| {

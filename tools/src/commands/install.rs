@@ -52,23 +52,34 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     if is_same_file(from, to) {
         return Ok(());
     }
-    let temporary = to.with_extension(format!("{}.new", std::process::id()));
-    std::fs::copy(from, &temporary)?;
-    std::fs::File::open(&temporary)?.sync_all()?;
-    std::fs::rename(&temporary, to)
+    let temporary = temporary_beside(to);
+    let copied = std::fs::copy(from, &temporary).and_then(|_| std::fs::File::open(&temporary)?.sync_all());
+    put_in_place(copied, &temporary, to)
+}
+
+fn temporary_beside(path: &Path) -> PathBuf {
+    path.with_added_extension(format!("{}.new", std::process::id()))
+}
+
+/// Gives what was made the name it is for, or takes it away where making it failed.
+fn put_in_place(made: std::io::Result<()>, temporary: &Path, path: &Path) -> std::io::Result<()> {
+    made.and_then(|()| std::fs::rename(temporary, path)).inspect_err(|_| {
+        // The error to tell is the first one.
+        let _ = std::fs::remove_file(temporary);
+    })
 }
 
 /// Makes or replaces the symbolic link at `path`. A file that is no link is somebody else's.
 fn link(target: &Path, path: &Path) -> Result<PathBuf> {
     match std::fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_symlink() => {
-            std::fs::remove_file(path).with_context(|| format!("cannot replace {}", path.display()))?;
-        }
+        Ok(metadata) if metadata.is_symlink() => {}
         Ok(_) => bail!("{} is not a link: move it away first", path.display()),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot look at {}", path.display())),
     }
-    symlink(target, path).with_context(|| format!("cannot make {}", path.display()))?;
+    let temporary = temporary_beside(path);
+    let linked = put_in_place(symlink(target, &temporary), &temporary, path);
+    linked.with_context(|| format!("cannot make {}", path.display()))?;
     Ok(path.to_owned())
 }
 

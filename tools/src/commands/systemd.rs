@@ -7,8 +7,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+use crate::dispatch::{Caller, Invocation};
 use crate::failure::usage;
-use crate::paths;
+use crate::{cli, paths};
 
 /// Flags of `init systemd`.
 #[derive(Debug, Args)]
@@ -28,6 +29,8 @@ pub(crate) struct InitSystemd {
     /// Replace a unit that is there
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    folder: UnitFolder,
 }
 
 /// Flags of `deinit systemd`.
@@ -36,6 +39,15 @@ pub(crate) struct DeinitSystemd {
     /// Stop the service at once
     #[arg(long)]
     now: bool,
+    #[command(flatten)]
+    folder: UnitFolder,
+}
+
+/// Where units are.
+#[derive(Debug, Args)]
+struct UnitFolder {
+    #[arg(long = "unitFolder", value_name = "DIR", default_value = "/etc/systemd/system", hide = true)]
+    path: PathBuf,
 }
 
 /// A server's unit.
@@ -48,42 +60,50 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    /// Writes the unit, enables it and, if wanted, starts it.
+    /// Writes the unit, enables it and, if wanted, starts it. What fails leaves the unit that was there, or none.
     pub(super) fn install(self, arguments: &InitSystemd) -> Result<()> {
-        let path = self.path();
-        if path.exists() && !arguments.force {
+        let path = self.path(&arguments.folder);
+        let executable = std::env::current_exe().context("finding the executable")?;
+        let text = self.text(&executable, &arguments.start_flags)?;
+        let former = read(&path)?;
+        if former.is_some() && !arguments.force {
             bail!("unit {} exists: give --force to replace it", path.display());
         }
-        let executable = std::env::current_exe().context("finding the executable")?;
-        paths::replace_file(&path, &self.text(&executable, &arguments.start_flags)?, 0o644)?;
+        let systemd = Systemd::find()?;
+        if arguments.now {
+            systemd.must_run()?;
+        }
+        paths::replace_file(&path, &text, 0o644)?;
+        let enabled = systemd.enable(&self.name(), arguments.now);
+        if let Err(error) = enabled {
+            let restored = match &former {
+                Some(former) => paths::replace_file(&path, former, 0o644),
+                None => std::fs::remove_file(&path).context("removing the unit"),
+            };
+            return restored.and(Err(error));
+        }
         println!("wrote {}", path.display());
-        systemctl(&["daemon-reload"])?;
-        systemctl(&["enable", &self.name()])?;
-        // A replaced unit of a running service takes effect with a restart.
-        if arguments.now { systemctl(&["restart", &self.name()]) } else { Ok(()) }
+        Ok(())
     }
 
     /// Disables the unit and removes it.
     pub(super) fn remove(self, arguments: &DeinitSystemd) -> Result<()> {
-        let path = self.path();
-        if !path.exists() {
+        let path = self.path(&arguments.folder);
+        if read(&path)?.is_none() {
             bail!("unit {} does not exist", path.display());
         }
-        if arguments.now {
-            systemctl(&["stop", &self.name()])?;
-        }
-        systemctl(&["disable", &self.name()])?;
+        Systemd::find()?.disable(&self.name(), arguments.now)?;
         std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         println!("removed {}", path.display());
-        systemctl(&["daemon-reload"])
+        Ok(())
     }
 
     fn name(self) -> String {
         format!("flexfs-{}.service", self.program)
     }
 
-    fn path(self) -> PathBuf {
-        Path::new("/etc/systemd/system").join(self.name())
+    fn path(self, folder: &UnitFolder) -> PathBuf {
+        folder.path.join(self.name())
     }
 
     /// The unit file. `flags` must be what `start` understands.
@@ -91,6 +111,7 @@ impl Unit {
         if flags.contains(char::is_control) {
             return Err(usage("--startFlags: one line of flags is needed"));
         }
+        self.check(flags)?;
         let executable = executable.to_str().context("the executable's path is not UTF-8")?;
         let command = format!("{} {} start {flags}", quoted(executable), self.program);
         Ok(format!(
@@ -98,6 +119,7 @@ impl Unit {
              Description={}\n\
              Wants=network-online.target\n\
              After=network-online.target\n\
+             StartLimitIntervalSec=0\n\
              \n\
              [Service]\n\
              Type=notify\n\
@@ -112,6 +134,16 @@ impl Unit {
             command.trim_end()
         ))
     }
+
+    /// Refuses flags that `start` would refuse at every boot. Words with quotes are systemd's to take apart.
+    fn check(self, flags: &str) -> Result<()> {
+        if flags.contains(['"', '\'', '\\', '%', '$']) {
+            return Ok(());
+        }
+        let words = ["flexfs", self.program, "start"].into_iter().chain(flags.split_ascii_whitespace());
+        let line = Invocation { words: words.map(Into::into).collect(), caller: Caller::User, program: None };
+        cli::check(&line).map_err(|error| usage(format!("--startFlags: {error}")))
+    }
 }
 
 /// `text` as one word of a command line in a unit file.
@@ -120,12 +152,62 @@ fn quoted(text: &str) -> String {
     if escaped.contains(' ') { format!("\"{escaped}\"") } else { escaped }
 }
 
+/// The text of a unit, if it is there.
+fn read(path: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// The service manager: of this machine, or of an image that will be one.
+#[derive(Clone, Copy)]
+struct Systemd {
+    /// Whether it runs and can be told, see sd_booted(3).
+    runs: bool,
+}
+
+impl Systemd {
+    fn find() -> Result<Self> {
+        systemctl(&["--version"])?;
+        Ok(Self { runs: Path::new("/run/systemd/system").is_dir() })
+    }
+
+    fn must_run(self) -> Result<()> {
+        if self.runs {
+            return Ok(());
+        }
+        bail!("--now: systemd does not run here; leave --now out to have the service started at the next boot")
+    }
+
+    fn enable(self, unit: &str, now: bool) -> Result<()> {
+        self.reload()?;
+        systemctl(&["enable", unit])?;
+        // A replaced unit of a running service takes effect with a restart.
+        if now { systemctl(&["restart", unit]) } else { Ok(()) }
+    }
+
+    fn disable(self, unit: &str, now: bool) -> Result<()> {
+        if now && self.runs {
+            systemctl(&["stop", unit])?;
+        }
+        systemctl(&["disable", unit])
+    }
+
+    fn reload(self) -> Result<()> {
+        if self.runs { systemctl(&["daemon-reload"]) } else { Ok(()) }
+    }
+}
+
 fn systemctl(arguments: &[&str]) -> Result<()> {
     let shown = || format!("systemctl {}", arguments.join(" "));
     match Command::new("systemctl").args(arguments).output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => bail!("{} failed: {}", shown(), String::from_utf8_lossy(&output.stderr).trim()),
-        Err(error) if error.kind() == ErrorKind::NotFound => bail!("{}: systemd is not on this machine", shown()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!("systemctl is not on this machine: a service of systemd needs it")
+        }
         Err(error) => Err(error).with_context(shown),
     }
 }

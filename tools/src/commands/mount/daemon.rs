@@ -30,6 +30,8 @@ pub(super) fn leave_behind(volume: &str, invocation: &Invocation) -> Result<()> 
     let executable = std::env::current_exe().context("finding the executable")?;
     let mut child = Command::new(executable)
         .args(detached_words(&invocation.words))
+        // A service that mounts is not this mount: its manager must not hear of its end.
+        .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(file)

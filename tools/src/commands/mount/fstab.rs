@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
+use super::mount_point;
 use crate::paths;
 use table::Entry;
 
@@ -43,7 +44,7 @@ pub(crate) struct DeinitFstab {
     name: String,
     /// Directory it is mounted on
     mount_point: PathBuf,
-    /// Unmount at once
+    /// Unmount at once, if it is mounted
     #[arg(long)]
     now: bool,
     /// The table
@@ -51,21 +52,31 @@ pub(crate) struct DeinitFstab {
     fstab: PathBuf,
 }
 
-/// Adds the line and makes the mount point.
+/// Adds the line and makes the mount point. What fails leaves neither.
 pub(super) fn init(arguments: &InitFstab) -> Result<()> {
     let mount_point = paths::absolute(&arguments.mount_point)?;
     let creds_file = arguments.creds_file.as_deref().map(paths::absolute).transpose()?;
     let entry = Entry::new(&arguments.name, &mount_point, creds_file.as_deref(), arguments.mount_options.as_deref())?;
-    let text = read(&arguments.fstab)?;
-    match entry.add_to(&text, arguments.force)? {
-        Some(text) => {
-            write(&arguments.fstab, &text)?;
-            println!("added to {}: {}", arguments.fstab.display(), entry.line());
-        }
-        None => println!("{} has this line already: {}", arguments.fstab.display(), entry.line()),
+    entry.check()?;
+    let former = read(&arguments.fstab)?;
+    let added = entry.add_to(&former, arguments.force)?;
+    if arguments.now && !Path::new(HELPER).exists() {
+        bail!("mount(8) needs {HELPER}: run `flexfs install --sbin` first");
     }
+    let is_new = !mount_point.exists();
     std::fs::create_dir_all(&mount_point).with_context(|| format!("mount point {}", mount_point.display()))?;
-    if arguments.now { run("mount", &mount_point) } else { Ok(()) }
+    let written = added.as_deref().map_or(Ok(()), |table| write(&arguments.fstab, table));
+    let done = written.and_then(|()| if arguments.now { run("mount", &mount_point) } else { Ok(()) });
+    if let Err(error) = done {
+        if is_new {
+            // Somebody may have put something into it meanwhile: then it stays.
+            let _ = std::fs::remove_dir(&mount_point);
+        }
+        return added.map_or(Ok(()), |_| write(&arguments.fstab, &former)).and(Err(error));
+    }
+    let what = if added.is_some() { "added to" } else { "this line was there already in" };
+    println!("{what} {}: {}", arguments.fstab.display(), entry.line());
+    Ok(())
 }
 
 /// Removes the line.
@@ -76,13 +87,16 @@ pub(super) fn deinit(arguments: &DeinitFstab) -> Result<()> {
     let Some(text) = entry.remove_from(&text) else {
         bail!("{} has no line for volume {} on {}", arguments.fstab.display(), arguments.name, mount_point.display());
     };
-    if arguments.now {
+    if arguments.now && mount_point::top_device(&mount_point)?.is_some() {
         run("umount", &mount_point)?;
     }
     write(&arguments.fstab, &text)?;
     println!("removed from {}: {} on {}", arguments.fstab.display(), arguments.name, mount_point.display());
     Ok(())
 }
+
+/// Where mount(8) looks for the program that mounts this type.
+const HELPER: &str = "/sbin/mount.flexfs";
 
 fn read(fstab: &Path) -> Result<String> {
     std::fs::read_to_string(fstab).with_context(|| format!("cannot read {}", fstab.display()))
@@ -102,3 +116,6 @@ fn run(program: &str, mount_point: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

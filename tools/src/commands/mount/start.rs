@@ -15,7 +15,7 @@ use super::live::{self, Readiness};
 use super::mount_point::MountPoint;
 use crate::admin_client::{AdminClient, mount_target};
 use crate::commands::creds;
-use crate::dispatch::Invocation;
+use crate::dispatch::{Caller, Invocation};
 use crate::progress::Waiting;
 use crate::{runtime, units};
 
@@ -118,7 +118,9 @@ impl From<TransportChoice> for Option<Transport> {
 
 /// Mounts, in this process or in one that stays behind.
 pub(super) fn run(arguments: &Start, invocation: &Invocation) -> Result<()> {
-    let in_foreground = arguments.foreground || std::env::var_os("NOTIFY_SOCKET").is_some();
+    // mount(8) waits for its helper to return, whoever started it.
+    let is_service = invocation.caller == Caller::User && std::env::var_os("NOTIFY_SOCKET").is_some();
+    let in_foreground = arguments.foreground || is_service;
     match (arguments.detached, in_foreground) {
         (true, _) => daemon::serve(|readiness| arguments.serve(readiness)),
         (false, true) => arguments.serve(Readiness::Systemd),

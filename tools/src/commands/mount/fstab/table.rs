@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 
 use crate::failure::usage;
+use crate::{cli, dispatch};
 
 /// One volume's line.
 #[derive(Debug)]
@@ -12,6 +13,9 @@ pub(super) struct Entry {
     name: String,
     mount_point: String,
     options: String,
+    /// Name and options as mount(8) will hand them on.
+    volume: String,
+    plain_options: String,
 }
 
 impl Entry {
@@ -34,7 +38,19 @@ impl Entry {
             options.push_str(&format!(",{more}"));
         }
         let mount_point = mount_point.to_str().context("the mount point is not UTF-8")?;
-        Ok(Self { name: escape(name)?, mount_point: escape(mount_point)?, options: escape(&options)? })
+        Ok(Self {
+            name: escape(name)?,
+            mount_point: escape(mount_point)?,
+            options: escape(&options)?,
+            volume: name.to_owned(),
+            plain_options: options,
+        })
+    }
+
+    /// Refuses options that the mount would refuse at every boot.
+    pub(super) fn check(&self) -> Result<()> {
+        let words = ["mount.flexfs", &self.volume, "/", "-o", &self.plain_options];
+        dispatch::read(words.into_iter().map(Into::into).collect()).and_then(|line| cli::check(&line))
     }
 
     /// The line, without its end.
