@@ -18,8 +18,8 @@ pub(crate) use device::Device;
 pub(crate) use init::{Wishes, handshake};
 pub(crate) use interrupts::Interrupts;
 pub(crate) use kernel::{KernelMount, Unmounted};
-pub use point::check_mount_point;
 pub(crate) use point::MountPoint;
+pub use point::check_mount_point;
 pub(crate) use uring::{obstacle, queue_count};
 pub(crate) use worker::{Serving, Stop, Worker};
 

@@ -34,8 +34,8 @@ pub use abandoned::close_recorded_sessions;
 pub use check::check;
 pub use error::EngineError;
 pub use session::{SessionContext, SessionRecord};
-pub use volume::{Executed, Volume, VolumeLimits};
 pub(crate) use volume::recorded_block_size;
+pub use volume::{Executed, Volume, VolumeLimits};
 
 #[cfg(test)]
 mod tests;

@@ -70,5 +70,8 @@ fn require_helper() {
     let is_there = std::env::split_paths(&search).any(|folder| folder.join("fusermount3").exists());
     assert!(is_there, "these tests need fusermount3: install fuse3");
     let mode = fs::metadata("/dev/fuse").expect("checked before").permissions().mode();
-    assert!(mode & 0o006 == 0o006, "these tests need /dev/fuse open to every user, as udev makes it: chmod 666 /dev/fuse");
+    assert!(
+        mode & 0o006 == 0o006,
+        "these tests need /dev/fuse open to every user, as udev makes it: chmod 666 /dev/fuse"
+    );
 }

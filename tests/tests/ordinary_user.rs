@@ -56,7 +56,8 @@ fn volume_of_up_belongs_to_the_user_and_to_nobody_else() {
     let options = mount_options(&user.path("mnt")).unwrap();
     assert!(options.starts_with("fuse.flexfs rw,nosuid,nodev"), "{options}");
     assert!(options.contains("default_permissions") && !options.contains("allow_other"), "{options}");
-    user.sh("mkdir mnt/dir && echo kept > mnt/dir/file && head -c 9000000 /dev/urandom > mnt/big && cp mnt/big big").success();
+    user.sh("mkdir mnt/dir && echo kept > mnt/dir/file && head -c 9000000 /dev/urandom > mnt/big && cp mnt/big big")
+        .success();
     assert_eq!(user.sh("stat -c %u:%g mnt mnt/dir/file").success(), "65534:65534\n65534:65534\n");
     user.sh("cmp mnt/big big").success();
     assert_eq!(fs::read_dir(user.path("mnt")).unwrap_err().kind(), ErrorKind::PermissionDenied);

@@ -80,9 +80,11 @@ pub(crate) fn check_addr(addr: &str) -> Result<(), String> {
         None => bare.split_at(bare.find(':').unwrap_or(bare.len())),
     };
     let is_host = !host.is_empty()
-        && host.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_') || (c == ':' && bare.starts_with('[')));
-    let is_port = port.is_empty()
-        || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port != 0));
+        && host
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_') || (c == ':' && bare.starts_with('[')));
+    let is_port =
+        port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port != 0));
     if is_host && is_port { Ok(()) } else { Err(error::bad_addr(addr)) }
 }
 

@@ -88,7 +88,12 @@ fn on_its_own(program: &dispatch::Program) -> clap::Command {
     let whole = Cli::command();
     let command = whole.find_subcommand(program.word).expect("every program is a command").clone();
     let shared = whole.get_arguments().filter(|argument| argument.is_global_set()).cloned();
-    command.name(program.name).bin_name(program.name).version(env!("CARGO_PKG_VERSION")).propagate_version(true).args(shared)
+    command
+        .name(program.name)
+        .bin_name(program.name)
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
+        .args(shared)
 }
 
 fn is_asked_for(error: &clap::Error) -> bool {

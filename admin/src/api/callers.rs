@@ -83,7 +83,9 @@ async fn holder(parts: &Parts, database: &Database, kind: TokenKind, needed: &st
     };
     match database.run(move |tx| tokens::find(tx, kind, token.expose())).await? {
         Some(id) => Ok(id),
-        None => refused("the token is not accepted", format!("{needed} of this server is needed, one that was not deleted")),
+        None => {
+            refused("the token is not accepted", format!("{needed} of this server is needed, one that was not deleted"))
+        }
     }
 }
 

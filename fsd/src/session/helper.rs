@@ -28,7 +28,11 @@ pub(super) fn mount(point: &Path, volume: &str, subtype: &str, flags: MountFlags
     command.args(["-o", &options(volume, subtype, flags), "--"]).arg(point);
     run(&mut command).map_err(|line| {
         let is_closed = line.contains("/dev/fuse") && line.contains("Permission denied");
-        if is_closed { format!("{line}; every user may open it where udev made it: `chmod 666 /dev/fuse`") } else { line }
+        if is_closed {
+            format!("{line}; every user may open it where udev made it: `chmod 666 /dev/fuse`")
+        } else {
+            line
+        }
     })?;
     receive(&ours)
 }

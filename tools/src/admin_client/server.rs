@@ -58,7 +58,8 @@ impl ServerClient {
     }
 }
 
-const HINT: &str = "`configure.flexfs show meta-store ID` shows the right one, `meta.flexfs init creds --force` puts it in place";
+const HINT: &str =
+    "`configure.flexfs show meta-store ID` shows the right one, `meta.flexfs init creds --force` puts it in place";
 
 /// Longer than any exchange takes: only where the runtime of the questions stands still is it reached.
 const ANSWER_MAX: Duration = Duration::from_secs(30);

@@ -20,10 +20,13 @@ fn loopback_is_recognised() {
 
 #[test]
 fn addresses_are_checked_before_anybody_is_asked() {
-    for addr in ["admin.example.com:443", "admin", "127.0.0.1:7443", "[::1]:443", "[::1]", "http://h:1", "https://h:1"] {
+    for addr in ["admin.example.com:443", "admin", "127.0.0.1:7443", "[::1]:443", "[::1]", "http://h:1", "https://h:1"]
+    {
         assert_eq!(check_addr(addr), Ok(()), "{addr}");
     }
-    for addr in ["", ":443", "a b:1", "h:0", "h:65536", "h:x", "h:1/x", "u@h:1", "ftp://h", "::1", "[::1", "[x]:1", "h:1:2"] {
+    for addr in
+        ["", ":443", "a b:1", "h:0", "h:65536", "h:x", "h:1/x", "u@h:1", "ftp://h", "::1", "[::1", "[x]:1", "h:1:2"]
+    {
         assert!(check_addr(addr).unwrap_err().contains(&format!("{addr:?}: HOST:PORT")), "{addr}");
         assert!(matches!(AdminClient::new(addr, None), Err(ClientError::Address(_))), "{addr}");
     }

@@ -114,7 +114,12 @@ async fn credentials_are_checked_before_they_are_written() {
     let file = admin.folder.path().join("creds");
     let init = format!("--credsFile {} init creds --adminAddr {}", file.display(), admin.addr);
     let error = say(&admin, &format!("{init} --token 00000000-0000-4000-8000-000000000000")).await.unwrap_err();
-    assert!(error.contains("the token is not accepted") && error.contains("init creds --force") && !error.contains("00000000"), "{error}");
+    assert!(
+        error.contains("the token is not accepted")
+            && error.contains("init creds --force")
+            && !error.contains("00000000"),
+        "{error}"
+    );
     let wrong = "ab".repeat(32);
     let root = admin.root.expose();
     let error = say(&admin, &format!("{init} --token {root} --adminFingerprint {wrong}")).await.unwrap_err();
