@@ -11,6 +11,7 @@ mod hosted;
 mod housekeeping;
 mod peer;
 mod sessions;
+mod space;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -134,6 +135,12 @@ impl MetaServer {
     #[must_use]
     pub fn volume_use(&self) -> Vec<VolumeUse> {
         self.volumes.usage()
+    }
+
+    /// Whether the database takes no more writes, because one failed: only a new start mends that.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.volumes.is_broken()
     }
 
     /// Says goodbye to the mounts, puts everything on disk and ends the threads.

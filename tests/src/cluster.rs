@@ -14,7 +14,6 @@ const ROOT_TOKEN: &str = "11111111-2222-4333-8444-555555555555";
 
 /// An installation with servers running.
 pub struct Cluster {
-    folder: TempDir,
     /// The admin server.
     pub admin: Daemon,
     /// The metadata server.
@@ -23,6 +22,8 @@ pub struct Cluster {
     meta_addr: String,
     meta_store: String,
     block_store: String,
+    /// Goes last: the servers' logs are in it.
+    folder: TempDir,
 }
 
 /// A volume that the cluster made.
@@ -79,7 +80,7 @@ impl Cluster {
             .success();
         let meta = start_meta(&home, &meta_addr);
         let (meta_store, block_store) = (field(&meta_store, "id"), field(&block_store, "id"));
-        let cluster = Self { folder, admin, meta, admin_addr, meta_addr, meta_store, block_store };
+        let cluster = Self { admin, meta, admin_addr, meta_addr, meta_store, block_store, folder };
         cluster.await_meta();
         cluster
     }

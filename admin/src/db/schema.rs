@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use crate::AdminError;
 use crate::keys::Keys;
@@ -20,7 +20,7 @@ const KEY_CHECK: &str = "flexfs";
 
 /// Opens the file and migrates it.
 pub(super) fn open(path: &Path) -> Result<Connection, AdminError> {
-    let failed = |error: rusqlite::Error| AdminError::Database { path: path.into(), reason: error.to_string() };
+    let failed = |error| database_error(path, &error);
     let mut connection = Connection::open(path).map_err(failed)?;
     connection.busy_timeout(BUSY_MAX).map_err(failed)?;
     connection
@@ -32,6 +32,12 @@ pub(super) fn open(path: &Path) -> Result<Connection, AdminError> {
         return Err(AdminError::NewerDatabase { path: path.into(), found, known });
     }
     Ok(connection)
+}
+
+fn database_error(path: &Path, error: &rusqlite::Error) -> AdminError {
+    let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+    let hint = if is_full { ": make room there" } else { "" };
+    AdminError::Database { path: path.into(), reason: format!("{error}{hint}") }
 }
 
 /// Takes the missing steps, all or none. Returns the schema that the file had.
@@ -50,8 +56,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<i64> {
 
 /// Makes sure that `keys` are those the database was written with; a new database takes them.
 pub(super) fn check_key(connection: &Connection, keys: &Keys, folder: &Path) -> Result<(), AdminError> {
-    let failed =
-        |error: rusqlite::Error| AdminError::Database { path: folder.join("admin.db"), reason: error.to_string() };
+    let failed = |error| database_error(&folder.join("admin.db"), &error);
     connection
         .execute(
             "INSERT INTO key_check (sealed) SELECT ?1 WHERE NOT EXISTS (SELECT 1 FROM key_check)",

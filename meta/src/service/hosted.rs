@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::committer::{Committer, Flush};
 use super::sessions::Session;
+use super::space::Space;
 use crate::engine::{Volume, VolumeLimits, close_recorded_sessions};
 use crate::error::MetaError;
 use crate::store::{FjallDatabase, FjallKv};
@@ -26,6 +27,8 @@ pub(crate) struct HostedVolume {
     pub(crate) engine: Arc<Volume<FjallKv>>,
     /// Where its objects are, to delete the dead ones.
     pub(crate) store: Arc<dyn BlockStore>,
+    /// Where its records are.
+    pub(crate) space: Arc<Space>,
     sessions: DashMap<SessionId, Arc<Session>>,
     committer: Arc<Committer>,
 }
@@ -82,6 +85,7 @@ impl HostedVolume {
 /// All volumes of the data folder.
 pub(crate) struct HostedVolumes {
     database: FjallDatabase,
+    pub(super) space: Arc<Space>,
     committer: Arc<Committer>,
     /// A cell for each volume, so that opening one takes no lock and happens once.
     volumes: Mutex<Vec<(VolumeId, VolumeCell)>>,
@@ -99,7 +103,8 @@ impl HostedVolumes {
     pub(crate) fn open(folder: &Path, cache_max: u64) -> Result<Self, MetaError> {
         let database = FjallDatabase::open(folder, cache_max)?;
         let committer = Committer::start().map_err(|source| MetaError::Thread { source })?;
-        Ok(Self { database, committer: Arc::new(committer), volumes: Mutex::default() })
+        let space = Arc::new(Space::of(folder));
+        Ok(Self { database, space, committer: Arc::new(committer), volumes: Mutex::default() })
     }
 
     /// The volume with these settings, opened if need be. Settings that changed (quotas) take effect.
@@ -121,13 +126,14 @@ impl HostedVolumes {
 
     async fn open_volume(&self, settings: &VolumeSettings) -> Result<Arc<HostedVolume>, MetaError> {
         let (database, settings, committer) = (self.database.clone(), settings.clone(), Arc::clone(&self.committer));
+        let space = Arc::clone(&self.space);
         let opening = tokio::task::spawn_blocking(move || {
             let store = block::open_or_make(&settings.block_store, settings.id)?;
             let now = Timespec::from_system_time(std::time::SystemTime::now());
             let engine = Volume::open(database.volume(settings.id)?, limits(&settings), now)?;
             tracing::info!(volume = %settings.name, id = %settings.id, "volume opened");
             let sessions = DashMap::new();
-            Ok(Arc::new(HostedVolume { engine: Arc::new(engine), store, sessions, committer }))
+            Ok(Arc::new(HostedVolume { engine: Arc::new(engine), store, space, sessions, committer }))
         });
         opening.await.unwrap_or_else(|panic| Err(MetaError::Thread { source: std::io::Error::other(panic) }))
     }
@@ -175,6 +181,11 @@ impl HostedVolumes {
             }
         };
         self.opened().into_iter().map(usage).collect()
+    }
+
+    /// Whether the database takes no more writes.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.database.is_broken()
     }
 
     /// Blocks until all volumes are on disk.

@@ -32,6 +32,7 @@ pub(super) async fn run<A: TokenAuthority>(server: Arc<Server<A>>, mut stop: wat
         () = watch_tokens(&server) => {}
         () = keep_volumes(&server) => {}
         () = close_abandoned(&server) => {}
+        () = server.volumes.space.watch() => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
 }

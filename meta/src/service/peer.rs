@@ -6,7 +6,7 @@ use std::time::Duration;
 use auth::TokenAuthority;
 use bytes::Bytes;
 use proto::limits::{HELLO_MAX, MESSAGE_MAX};
-use proto::{Greeting, Refused, ReplyFrame, RequestFrame, Sequence, SessionRefusal, Timespec, codec};
+use proto::{Errno, Greeting, Refused, ReplyFrame, RequestFrame, Sequence, SessionRefusal, Timespec, codec};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
@@ -113,6 +113,9 @@ async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, reque
             return refuse(volume, Refused::Malformed);
         }
     };
+    if volume.space.refuses(&frame.request) {
+        return refuse(volume, Refused::Error(Errno::ENOSPC));
+    }
     let now = Timespec::from_system_time(std::time::SystemTime::now());
     let executed = volume.engine.execute(&session.context, &frame, now);
     let mut reply = executed.reply;

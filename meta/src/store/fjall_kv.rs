@@ -37,7 +37,7 @@ pub struct FjallDatabase {
 struct Inner {
     folder: Folder,
     database: Database,
-    /// Set when a flush failed: what is on disk is unknown from then on.
+    /// Set when a write or a flush failed: what is on disk is unknown from then on.
     broken: AtomicBool,
 }
 
@@ -80,6 +80,12 @@ impl FjallDatabase {
     pub fn volumes(&self) -> Vec<VolumeId> {
         let names = self.inner.database.list_keyspace_names();
         names.iter().filter_map(|name| uuid::Uuid::parse_str(name).ok().map(VolumeId)).collect()
+    }
+
+    /// Whether a write failed: the database takes no more of them until it is opened anew.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.inner.broken.load(Ordering::Acquire)
     }
 
     /// Flushes every journal file. The active one may be sealed meanwhile: fjall flushes a journal before it seals it,
@@ -155,7 +161,10 @@ impl MetaKv for FjallKv {
                 None => write.remove(&self.keyspace, key),
             }
         }
-        Ok(write.commit()?)
+        write.commit().map_err(|error| {
+            self.database.inner.broken.store(true, Ordering::Release);
+            StoreError::Database(error)
+        })
     }
 
     fn persist(&self, sequence: Sequence) -> Result<(), StoreError> {

@@ -17,6 +17,7 @@ use clap::{Args, Subcommand};
 use super::creds;
 use crate::admin_client::{AdminClient, ConfigureClient};
 use crate::cli::About;
+use crate::progress::Waiting;
 use crate::{output, runtime};
 
 /// A command, and what all commands share.
@@ -86,6 +87,13 @@ enum Deinit {
     Creds,
 }
 
+impl Command {
+    /// Whether all it does is talk to the server. The others ask their user in between.
+    fn talks(&self) -> bool {
+        matches!(self, Self::Create(_) | Self::List(_) | Self::Show(_) | Self::Update(_))
+    }
+}
+
 impl Access {
     fn path(&self) -> Result<PathBuf> {
         creds::file(self.creds_file.as_deref(), ConfigureCreds::default_path)
@@ -103,6 +111,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let Arguments { access, command } = arguments;
     let json = access.json;
     let printed = runtime::build()?.block_on(async {
+        let _waiting = command.talks().then(|| Waiting::show("waiting for the admin server".to_owned()));
         match command {
             Command::Init(Init::Creds(arguments)) => {
                 credentials::init(arguments, &access.path()?).await.map(|()| String::new())

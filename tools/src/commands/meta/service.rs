@@ -1,10 +1,11 @@
 //! A running metadata server together with what it tells the admin server.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ::meta::{MetaServer, MetaSettings};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use proto::rest::MetaRegistration;
 use transport::tls::Fingerprint;
 
@@ -13,6 +14,8 @@ use crate::runtime;
 
 /// Time between two reports of what the volumes hold.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
+/// Time between two looks at whether the database still takes writes.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Longest pause before the admin server is tried again.
 const RETRY_MAX: Duration = Duration::from_secs(15);
 
@@ -20,12 +23,14 @@ const RETRY_MAX: Duration = Duration::from_secs(15);
 pub(in crate::commands) struct MetaService {
     server: MetaServer,
     admin: ServerClient,
+    db_folder: PathBuf,
 }
 
 impl MetaService {
     /// Starts serving. Mounts find the server once [`MetaService::register`] succeeded, now or in an earlier life.
     pub(in crate::commands) fn start(settings: MetaSettings, admin: ServerClient) -> Result<Self> {
-        Ok(Self { server: MetaServer::start(settings, admin.clone())?, admin })
+        let db_folder = settings.db_folder.clone();
+        Ok(Self { server: MetaServer::start(settings, admin.clone())?, admin, db_folder })
     }
 
     /// The address that mounts connect to.
@@ -44,9 +49,26 @@ impl MetaService {
         self.admin.register(&MetaRegistration { fingerprint: self.fingerprint().to_string(), version }).await
     }
 
-    /// Registers, then reports for ever. Waits out an admin server that is away; returns only when that server refuses
-    /// this one, which no waiting mends.
+    /// Keeps in touch with the admin server for ever. Returns only for what no waiting mends: that server refuses this
+    /// one, or the database takes no more writes.
     pub(in crate::commands) async fn attend(&self) -> anyhow::Error {
+        tokio::select! {
+            refused = self.report() => refused,
+            () = self.broken() => anyhow!(
+                "the metadata database in {} takes no more writes, the log says why: see to the disk, then start again",
+                self.db_folder.display()
+            ),
+        }
+    }
+
+    async fn broken(&self) {
+        while !self.server.is_broken() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Registers, then reports for ever. Waits out an admin server that is away.
+    async fn report(&self) -> anyhow::Error {
         let mut pause = Duration::from_millis(500);
         while let Err(error) = self.register().await {
             if !error.is_temporary() {
