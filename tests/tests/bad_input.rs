@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use tests::{Cluster, Mounted};
+use tests::{Cluster, Mounted, Outcome, flexfs, require_fuse};
 
 const WRONG: &str = "99999999-aaaa-4bbb-8ccc-dddddddddddd";
 
@@ -170,7 +170,13 @@ fn taken_port_and_newer_data_folder_stop_a_server_at_once() {
     let args = ["meta", "start", "--bindAddr", cluster.meta_addr(), "--dbFolder", text(&other)];
     assert!(refusal(&cluster, 1, &args).contains(cluster.meta_addr()));
     let args = ["admin", "start", "--bindAddr", cluster.admin_addr(), "--dbFolder", text(&other)];
-    assert!(refusal(&cluster, 1, &args).contains(cluster.admin_addr()));
+    let line = refusal(&cluster, 1, &args);
+    assert!(line.contains(cluster.admin_addr()) && line.contains("another process has the port"), "{line}");
+    assert!(!other.exists(), "a database was made for a server that does not serve");
+    let database = cluster.home().join("admin-db");
+    let args = ["admin", "start", "--bindAddr", "127.0.0.1:0", "--dbFolder", text(&database)];
+    let line = refusal(&cluster, 1, &args);
+    assert!(line.contains("in use by another admin server") && line.contains(text(&database)), "{line}");
     cluster.meta.terminate();
     let database = cluster.home().join("meta-db");
     fs::write(database.join("FORMAT"), "flexfs-meta 999\n").unwrap();
@@ -225,4 +231,55 @@ fn no_token_reaches_a_log_or_a_process_title() {
             assert!(!content.contains(secret.as_str()), "{log} shows a token");
         }
     }
+}
+
+#[test]
+fn words_that_are_no_address_id_or_choice_are_wrong_words() {
+    let cluster = Cluster::start();
+    let args = ["mount", "init", "creds", "volume", "--adminAddr", "host/path", "--token", WRONG];
+    assert!(refusal(&cluster, 2, &args).contains("HOST:PORT"));
+    let args = ["configure", "show", "meta-store", "nowhere"];
+    assert!(refusal(&cluster, 2, &args).contains("an id (UUID) is needed"));
+    let args = ["configure", "update", "volume", "volume", "--compression", "snappy"];
+    let line = refusal(&cluster, 2, &args);
+    assert!(line.contains("snappy") && line.contains("lz4"), "{line}");
+    let args = ["mount", "start", "volume", "/mnt", "--umask", "rwx"];
+    assert!(refusal(&cluster, 2, &args).contains("0027"));
+    // A token where an object's kind belongs is not repeated.
+    refusal(&cluster, 2, &["configure", "show", WRONG]);
+}
+
+#[test]
+fn up_that_cannot_mount_leaves_no_data_folder() {
+    require_fuse();
+    let home = tempfile::tempdir().unwrap();
+    let (full, data) = (home.path().join("full"), home.path().join("data"));
+    fs::create_dir(&full).unwrap();
+    fs::write(full.join("file"), "").unwrap();
+    for point in [&full, &full.join("file")] {
+        let args = ["up", text(point), "--dataFolder", text(&data)];
+        let line = Outcome::of(&mut flexfs(home.path(), &args)).failure(1);
+        assert!(line.contains(text(point)), "{line}");
+        assert!(!data.exists());
+    }
+}
+
+#[test]
+fn damaged_metadata_is_found_at_rest() {
+    let mut cluster = Cluster::start();
+    let volume = cluster.create_volume("volume", &[]);
+    let mount = cluster.mount(&volume, &volume.token, &[]);
+    fs::write(mount.path("file"), "text").unwrap();
+    assert_eq!(mount.stop(), 0);
+    let database = cluster.home().join("meta-db");
+    let verify = ["meta", "verify", "--dbFolder", text(&database)];
+    assert!(refusal(&cluster, 1, &verify).contains("stop that metadata server first"));
+    cluster.meta.terminate();
+    let said = cluster.run(&verify).success();
+    assert_eq!(said, format!("volume {}: sound, 2 inodes\n", volume.id));
+    // As if the folder had been restored from an older copy.
+    fs::write(database.join("sequence").join(&volume.id), "00000000000000999999\n").unwrap();
+    let outcome = cluster.run(&verify);
+    assert!(outcome.stdout.contains("set back or damaged"), "{outcome:?}");
+    assert!(outcome.failure(1).contains("1 of 1 volumes are damaged"));
 }

@@ -96,6 +96,30 @@ fn no_atime_keeps_the_access_time_and_its_absence_moves_it() {
 }
 
 #[test]
+fn umask_of_the_mount_takes_the_place_of_the_programs() {
+    let cluster = Cluster::start();
+    let volume = cluster.create_volume("umask", &[]);
+    let mount = cluster.mount(&volume, &volume.token, &["--umask", "0027"]);
+    let make = "umask 0077 && mkdir dir && : > dir/file && mkfifo dir/pipe";
+    assert!(Command::new("sh").args(["-c", make]).current_dir(mount.point()).status().unwrap().success());
+    let mode = |path: &str| fs::metadata(mount.path(path)).unwrap().mode() & 0o777;
+    assert_eq!((mode("dir"), mode("dir/file"), mode("dir/pipe")), (0o750, 0o640, 0o640));
+}
+
+#[test]
+fn bounds_of_a_mount_change_nothing_that_programs_see() {
+    let cluster = Cluster::start();
+    let volume = cluster.create_volume("bounds", &["--blockSize", "256KiB"]);
+    let content: Vec<u8> = (0..5_000_000_u32).map(|at| (at / 3) as u8).collect();
+    let flags = ["--noMaxPages", "--maxBops", "1", "--memCapacity", "8", "--threads", "1", "--xAttr"];
+    let mount = cluster.mount(&volume, &volume.token, &flags);
+    fs::write(mount.path("file"), &content).unwrap();
+    assert_eq!(mount.stop(), 0);
+    let mount = cluster.mount(&volume, &volume.token, &flags);
+    assert!(fs::read(mount.path("file")).unwrap() == content, "the file differs");
+}
+
+#[test]
 fn scoped_token_sees_its_subtree_as_the_root() {
     let (cluster, volume) = furnished();
     let token = cluster.create_token(&volume, "/team", "");

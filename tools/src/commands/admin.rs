@@ -15,6 +15,7 @@ use super::systemd::{DeinitSystemd, InitSystemd, Unit};
 use super::tls_files::TlsFiles;
 use crate::cli::About;
 use crate::failure::usage;
+use crate::progress::Waiting;
 use crate::runtime::{self, EndSignals};
 use crate::{paths, prompt};
 
@@ -128,7 +129,9 @@ fn start(arguments: &Start) -> Result<()> {
     let fingerprint = settings.identity.as_ref().map(|identity| identity.fingerprint());
     runtime::build()?.block_on(async {
         let mut signals = EndSignals::catch()?;
+        let waiting = Waiting::show(format!("opening {}", settings.db_folder.display()));
         let server = ::admin::bind(settings).await?;
+        drop(waiting);
         announce(&server, fingerprint.map(|fingerprint| fingerprint.to_string()).as_deref());
         runtime::tell_systemd(NotifyState::Ready);
         let ended = async {

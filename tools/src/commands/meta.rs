@@ -167,7 +167,9 @@ impl Start {
         let settings = self.settings(db_folder)?;
         runtime::build()?.block_on(async {
             let mut signals = EndSignals::catch()?;
+            let waiting = Waiting::show(format!("opening {}", settings.db_folder.display()));
             let service = MetaService::start(settings, ServerClient::new(admin, creds.token))?;
+            drop(waiting);
             println!("metadata server on {}\ncertificate SHA-256 {}", service.local_addr(), service.fingerprint());
             runtime::tell_systemd(sd_notify::NotifyState::Ready);
             let outcome = tokio::select! {

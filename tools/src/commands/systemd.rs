@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::dispatch::{Caller, Invocation};
 use crate::failure::usage;
+use crate::progress::Waiting;
 use crate::{cli, paths};
 
 /// Flags of `init systemd`.
@@ -202,6 +203,7 @@ impl Systemd {
 
 fn systemctl(arguments: &[&str]) -> Result<()> {
     let shown = || format!("systemctl {}", arguments.join(" "));
+    let _waiting = Waiting::show(shown());
     match Command::new("systemctl").args(arguments).output() {
         Ok(output) if output.status.success() => Ok(()),
         Ok(output) => bail!("{} failed: {}", shown(), String::from_utf8_lossy(&output.stderr).trim()),

@@ -112,6 +112,7 @@ async fn attend(servers: &mut Servers, mount: Mount, signals: &mut EndSignals) -
         _ = signals.next() => Ok(()),
         error = servers.attend() => Err(error),
     };
+    let _waiting = Waiting::show("unmounting".to_owned());
     let outcome = tokio::select! {
         ended = &mut ended => mount::outcome(ended??),
         failed = mount::end(controller, signals) => failed.map(|never| match never {}),

@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::mount_point;
 use crate::paths;
+use crate::progress::Waiting;
 use table::Entry;
 
 /// Flags of `init fstab`.
@@ -110,6 +111,7 @@ fn write(fstab: &Path, text: &str) -> Result<()> {
 
 fn run(program: &str, mount_point: &Path) -> Result<()> {
     let shown = || format!("{program} {}", mount_point.display());
+    let _waiting = Waiting::show(shown());
     let output = Command::new(program).arg(mount_point).output().with_context(shown)?;
     if !output.status.success() {
         bail!("{} failed: {}", shown(), String::from_utf8_lossy(&output.stderr).trim());
