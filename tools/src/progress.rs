@@ -15,10 +15,10 @@ impl Waiting {
     pub(crate) fn show(what: String) -> Self {
         let (stop, stopped) = std::sync::mpsc::channel();
         let shower = std::thread::spawn(move || {
-            if stopped.recv_timeout(Duration::from_secs(1)) != Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            if stopped.recv_timeout(SHOWN_AFTER) != Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
                 return;
             }
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_elapsed(SHOWN_AFTER);
             bar.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})").expect("the template is valid"));
             bar.set_message(what);
             bar.enable_steady_tick(Duration::from_millis(120));
@@ -39,3 +39,6 @@ impl Drop for Waiting {
         }
     }
 }
+
+/// Who waits for less is not disturbed.
+const SHOWN_AFTER: Duration = Duration::from_secs(1);

@@ -1,9 +1,12 @@
 //! Questions to a person. Nothing is asked where nobody can answer.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _};
 
 use anyhow::{Context as _, Result};
 use auth::Secret;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use zeroize::Zeroizing;
 
 use crate::failure::usage;
 
@@ -20,7 +23,45 @@ pub(crate) fn secret(given: Option<Secret>, flag: &str, what: &str) -> Result<Se
     if !std::io::stdin().is_terminal() {
         return Err(usage(format!("{flag} is missing: the {what} is needed (there is no terminal to ask for it)")));
     }
-    rpassword::prompt_password(format!("{what}: ")).map(Secret::new).context("reading from the terminal")
+    ask_hidden(&format!("{what}: ")).context("reading from the terminal")
+}
+
+/// Asks on the terminal. Nothing that is typed shows: echoing ends before the question stands there.
+fn ask_hidden(question: &str) -> std::io::Result<Secret> {
+    let terminal = File::options().read(true).write(true).open("/dev/tty")?;
+    let _silence = Silence::of(&terminal)?;
+    (&terminal).write_all(question.as_bytes())?;
+    let mut line = Zeroizing::new(String::new());
+    BufReader::new((&terminal).take(LINE_MAX)).read_line(&mut line)?;
+    Ok(Secret::new(line.trim().to_owned()))
+}
+
+/// Longest answer that is read, in bytes.
+const LINE_MAX: u64 = 4096;
+
+/// A terminal that does not echo, until this is dropped.
+struct Silence<'a> {
+    terminal: &'a File,
+    former: Termios,
+}
+
+impl<'a> Silence<'a> {
+    fn of(terminal: &'a File) -> std::io::Result<Self> {
+        let former = tcgetattr(terminal)?;
+        let mut silent = former.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        silent.local_modes.insert(LocalModes::ECHONL);
+        // What was typed before the question is no answer to it.
+        tcsetattr(terminal, OptionalActions::Flush, &silent)?;
+        Ok(Self { terminal, former })
+    }
+}
+
+impl Drop for Silence<'_> {
+    fn drop(&mut self) {
+        // A terminal that went away needs no echo.
+        let _ = tcsetattr(self.terminal, OptionalActions::Now, &self.former);
+    }
 }
 
 /// Whether somebody is there to answer.
