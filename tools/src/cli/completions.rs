@@ -26,7 +26,8 @@ fn one(shell: Shell, name: &str, mut command: Command) -> String {
     String::from_utf8(script).expect("scripts are made of our own words")
 }
 
-/// zsh reads the names that a file completes from its first line, and calls one function of it for all of them.
+/// zsh reads the names that a file completes from its first line, and calls the file for the first of them that it needs.
+/// From then on each name has its own function.
 fn for_zsh(scripts: &[String]) -> String {
     let names: Vec<&str> = commands().map(|(name, _)| name).collect();
     let mut whole = format!("#compdef {}\n", names.join(" "));
@@ -34,8 +35,8 @@ fn for_zsh(scripts: &[String]) -> String {
         let body = script.split_once('\n').map_or("", |(_compdef, body)| body);
         whole.push_str(body.split_once(ZSH_END).map_or(body, |(functions, _)| functions));
     }
-    let register = names.iter().map(|name| format!("    compdef _{name} {name}\n")).collect::<String>();
-    whole.push_str(&format!("{ZSH_END}_{EXECUTABLE}\" ]; then\n    \"_$service\" \"$@\"\nelse\n{register}fi\n"));
+    whole.extend(names.iter().map(|name| format!("compdef _{name} {name}\n")));
+    whole.push_str(&format!("{ZSH_END}_{EXECUTABLE}\" ]; then\n    \"_$service\" \"$@\"\nfi\n"));
     whole
 }
 

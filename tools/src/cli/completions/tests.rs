@@ -40,7 +40,7 @@ fn zsh_reads_all_names_from_the_first_line_and_registers_them_at_the_end() {
     assert_eq!(script.matches("$funcstack[1]").count(), 1);
     for name in ["flexfs", "mount.flexfs", "meta.flexfs", "admin.flexfs", "configure.flexfs"] {
         assert_eq!(script.matches(&format!("\n_{name}() {{\n")).count(), 1, "{name}");
-        assert!(script.contains(&format!("    compdef _{name} {name}\n")), "{name}");
+        assert!(script.contains(&format!("\ncompdef _{name} {name}\n")), "{name}");
     }
 }
 
