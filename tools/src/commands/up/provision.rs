@@ -32,11 +32,11 @@ pub(super) async fn stores(root: &ConfigureClient, folder: &UpFolder) -> Result<
     Ok(Stores { block_store, meta_store, meta_token: ServerToken::parse(&meta_token)? })
 }
 
-/// Makes or finds the volume; returns its id.
-pub(super) async fn volume(root: &ConfigureClient, stores: &Stores) -> Result<String> {
+/// Makes or finds the volume; returns its id, and the token that a new one comes with.
+pub(super) async fn volume(root: &ConfigureClient, stores: &Stores) -> Result<(String, Option<VolumeToken>)> {
     let named = root.list("volumes", &[("name", VOLUME)]).await?;
     if let Some(volume) = named.iter().find(|volume| volume["retired_at"].is_null()) {
-        return text(volume, "id");
+        return Ok((text(volume, "id")?, None));
     }
     let volume = json!({
         "name": VOLUME,
@@ -45,7 +45,8 @@ pub(super) async fn volume(root: &ConfigureClient, stores: &Stores) -> Result<St
         "retention": 0,
         "notes": "made by flexfs up",
     });
-    text(&root.create("volumes", &volume).await?, "id")
+    let made = root.create("volumes", &volume).await?;
+    Ok((text(&made, "id")?, Some(VolumeToken::parse(&text(&made, "token")?)?)))
 }
 
 /// Makes another token that opens the whole volume.

@@ -45,8 +45,12 @@ impl Servers {
         let stores = provision::stores(&root, folder).await.context("setting up the stores")?;
         let meta = start_meta(folder, &client, &creds, stores.meta_token.clone())?;
         meta.register().await?;
-        let volume = provision::volume(&root, &stores).await.context("setting up the volume")?;
-        let token = match remembered_token(folder, &client, &volume).await {
+        let (volume, new) = provision::volume(&root, &stores).await.context("setting up the volume")?;
+        let known = match new {
+            Some(token) => Some(token),
+            None => remembered_token(folder, &client, &volume).await,
+        };
+        let token = match known {
             Some(token) => token,
             None => provision::token(&root, &volume).await.context("setting up the token")?,
         };
