@@ -245,8 +245,10 @@ fn words_that_are_no_address_id_or_choice_are_wrong_words() {
     assert!(line.contains("snappy") && line.contains("lz4"), "{line}");
     let args = ["mount", "start", "volume", "/mnt", "--umask", "rwx"];
     assert!(refusal(&cluster, 2, &args).contains("0027"));
-    // A token where an object's kind belongs is not repeated.
+    // A token in the place of another word is not repeated.
     refusal(&cluster, 2, &["configure", "show", WRONG]);
+    assert!(refusal(&cluster, 2, &["mount", "start", WRONG, "/mnt"]).contains("the name of a volume is needed"));
+    assert!(!cluster.home().join(".flexfs/mount/log").join(format!("{WRONG}.log")).exists());
 }
 
 #[test]

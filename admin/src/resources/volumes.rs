@@ -303,6 +303,9 @@ fn owner(tx: &Tx<'_>, caller: &Administrator, wanted: Option<Uuid>) -> Result<Uu
 /// A name that no other living volume of the account has.
 fn free_name(tx: &Tx<'_>, account: Uuid, name: String, own: Option<Uuid>) -> Result<String, ApiError> {
     let name = checks::file_name("name", name)?;
+    if Uuid::try_parse(&name).is_ok() {
+        return Err(ApiError::bad("`name`: a UUID would be taken for an id, or be a token: give a name to remember"));
+    }
     let holder = Columns::default()
         .with("account_id", account.to_string())
         .with("name", name.clone())

@@ -161,6 +161,7 @@ async fn volume_refuses_what_it_cannot_honour() {
         ("max_inodes", json!(-1), "expected u64"),
         ("flags", json!("ro,sticky"), "known are ro, noExec, noSUID, noATime"),
         ("name", json!("a/b"), "`name`"),
+        ("name", json!(unknown_id()), "a name to remember"),
         ("meta_store_id", json!(unknown_id()), "no such meta store"),
         ("block_store_id", json!(unknown_id()), "no such block store"),
         ("account_id", json!(unknown_id()), "no such account"),

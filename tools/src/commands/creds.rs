@@ -30,6 +30,14 @@ fn address(text: &str) -> Result<String, String> {
     check_addr(text).map(|()| text.to_owned())
 }
 
+/// Checks the name of a volume: a token in its place would become part of file names and errors.
+pub(super) fn volume_name(text: &str) -> Result<String, &'static str> {
+    match uuid::Uuid::try_parse(text) {
+        Ok(_) => Err("the name of a volume is needed, not an id or a token"),
+        Err(_) => Ok(text.to_owned()),
+    }
+}
+
 /// An admin server whose certificate is known from here on.
 pub(crate) struct KnownServer {
     pub(super) client: AdminClient,

@@ -16,6 +16,7 @@ use crate::{prompt, runtime};
 #[derive(Debug, Args)]
 pub(crate) struct InitCreds {
     /// Name of the volume
+    #[arg(value_parser = creds::volume_name)]
     name: String,
     #[command(flatten)]
     admin: AdminServer,
@@ -34,6 +35,7 @@ pub(crate) struct InitCreds {
 #[derive(Debug, Args)]
 pub(crate) struct DeinitCreds {
     /// Name of the volume
+    #[arg(value_parser = creds::volume_name)]
     name: String,
     /// Credentials file [default: ~/.flexfs/mount/creds/NAME]
     #[arg(long = "credsFile", value_name = "FILE")]

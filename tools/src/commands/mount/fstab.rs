@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::mount_point;
+use crate::commands::creds;
 use crate::paths;
 use crate::progress::Waiting;
 use table::Entry;
@@ -18,6 +19,7 @@ use table::Entry;
 #[derive(Debug, Args)]
 pub(crate) struct InitFstab {
     /// Name of the volume
+    #[arg(value_parser = creds::volume_name)]
     name: String,
     /// Directory to mount on; made if missing
     mount_point: PathBuf,
@@ -42,6 +44,7 @@ pub(crate) struct InitFstab {
 #[derive(Debug, Args)]
 pub(crate) struct DeinitFstab {
     /// Name of the volume
+    #[arg(value_parser = creds::volume_name)]
     name: String,
     /// Directory it is mounted on
     mount_point: PathBuf,

@@ -23,6 +23,7 @@ use crate::{runtime, units};
 #[derive(Debug, Args)]
 pub(crate) struct Start {
     /// Name of the volume
+    #[arg(value_parser = creds::volume_name)]
     name: String,
     /// Directory to mount on
     mount_point: PathBuf,
