@@ -37,7 +37,7 @@ fn lines_of_the_manual_are_understood() {
         "mount.flexfs version",
         "meta.flexfs license",
         "mount.flexfs start data /mnt/data --umask 0027 --noMaxPages --maxBops 8 --memCapacity 64 --xAttr --threads 2",
-        "mount.flexfs data /mnt/data -o umask=0027,noMaxPages,maxBops=8,memCapacity=64,xAttr,threads=2",
+        "mount.flexfs data /mnt/data -o umask=0027,noMaxPages,maxBops=8,memCapacity=64,xAttr,threads=2,transport=classic",
         "mount.flexfs init creds data --adminAddr a:80 --noAdminSSL",
         "flexfs up /mnt/data --dataFolder /d --foreground",
         "flexfs install --prefix /usr/local",
