@@ -4,10 +4,11 @@
 //! (`fuse_uring_req_header`), names and data in another. The second lies behind some room, so that the parts can be put
 //! side by side without moving the data: what results is the message as the device would have delivered it.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::ptr::NonNull;
+use std::io;
+use std::ptr::{NonNull, null_mut};
 
 use proto::Errno;
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::adapter::Encoded;
 use crate::session::buffers::WRITE_MAX;
@@ -29,10 +30,7 @@ const OPERATION_MAX: usize = 128;
 const PAGE: usize = 4096;
 /// The header is in the first page, the payload behind the second; the room in front of it is the second's end.
 const PAYLOAD: usize = 2 * PAGE;
-const MEMORY: Layout = match Layout::from_size_align(PAYLOAD + PAYLOAD_LEN, PAGE) {
-    Ok(layout) => layout,
-    Err(_) => unreachable!(),
-};
+const LEN: usize = PAYLOAD + PAYLOAD_LEN;
 
 /// See the module's text. All methods are for who has the entry from the kernel.
 #[derive(Debug)]
@@ -49,10 +47,11 @@ pub(super) struct Part {
 }
 
 impl Entry {
-    pub(super) fn new() -> Self {
-        // SAFETY: the layout's size is not zero.
-        let memory = unsafe { alloc_zeroed(MEMORY) };
-        Self { memory: NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(MEMORY)) }
+    /// Memory of its own pages: what no request ever reached takes none.
+    pub(super) fn new() -> io::Result<Self> {
+        // SAFETY: a mapping at a place of the kernel's choice touches no memory that is in use.
+        let memory = unsafe { mmap_anonymous(null_mut(), LEN, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)? };
+        Ok(Self { memory: NonNull::new(memory.cast()).ok_or(io::ErrorKind::OutOfMemory)? })
     }
 
     /// Where the kernel puts and finds the two parts.
@@ -108,16 +107,17 @@ impl Entry {
     }
 
     fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the memory is ours alone, is as long as its layout says, was initialised with zeroes, and lives as
-        // long as `self`. The kernel does not touch it: whoever calls has the entry.
-        unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr(), MEMORY.size()) }
+        // SAFETY: the mapping is ours alone, is so long, reads as zeroes where nothing was written, and lives as long as
+        // `self`. The kernel does not touch it: whoever calls has the entry.
+        unsafe { std::slice::from_raw_parts_mut(self.memory.as_ptr(), LEN) }
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        // SAFETY: the memory was allocated with this layout and is not used any more.
-        unsafe { dealloc(self.memory.as_ptr(), MEMORY) };
+        // SAFETY: the mapping was made with this length, and nothing refers to it any more.
+        let unmapped = unsafe { munmap(self.memory.as_ptr().cast(), LEN) };
+        debug_assert!(unmapped.is_ok(), "a mapping that was made can be undone");
     }
 }
 

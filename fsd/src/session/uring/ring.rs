@@ -17,8 +17,9 @@ use proto::Errno;
 use crate::adapter::Encoded;
 use crate::session::device::Device;
 
-/// Requests of a queue that are worked on at once; more wait in the kernel. Worst case of memory: a mebibyte for each.
-const DEPTH: usize = 16;
+/// Requests of a queue that are worked on at once; more wait in the kernel, which takes the entry that was used last.
+/// Worst case of memory: a mebibyte for each, if so many large requests were ever there at once.
+const DEPTH: usize = 64;
 
 /// An entry that has a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,8 @@ impl Ring {
         // SAFETY: the ring's descriptor stays the same and open as long as the `RingFd` that `AsyncFd` owns.
         let io = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE)? };
         let entries = queues.iter().flat_map(|queue| (0..DEPTH).map(|_| *queue));
-        let lent: Vec<Lent> = entries.map(|queue| Lent { entry: Entry::new(), queue, is_ours: false }).collect();
+        let lend = |queue| Ok(Lent { entry: Entry::new()?, queue, is_ours: false });
+        let lent = entries.map(lend).collect::<io::Result<Vec<Lent>>>()?;
         let live = Cell::new(lent.len());
         let (unsubmitted, replied) = (Cell::new(0), Notify::new());
         let (lent, early) = (RefCell::new(lent), RefCell::default());

@@ -16,7 +16,7 @@ fn deliver(entry: &mut Entry, len: u32, operation: &[u8], payload: &[u8]) {
 
 #[test]
 fn parts_lie_side_by_side_in_the_message() {
-    let mut entry = Entry::new();
+    let mut entry = Entry::new().unwrap();
     for (operation, payload) in [(&b""[..], &b"name\0"[..]), (&[3; 128], b""), (&[4; 56], &[5; PAYLOAD_LEN])] {
         let len = IN_HEADER_LEN + operation.len() + payload.len();
         deliver(&mut entry, len as u32, operation, payload);
@@ -30,7 +30,7 @@ fn parts_lie_side_by_side_in_the_message() {
 
 #[test]
 fn lengths_that_contradict_each_other_are_no_message() {
-    let mut entry = Entry::new();
+    let mut entry = Entry::new().unwrap();
     for (len, payload_len) in [(0, 0), (39, 0), (44, 5), (40 + 129, 0), (u32::MAX, 0), (u32::MAX, u32::MAX)] {
         deliver(&mut entry, len, b"", b"");
         entry.bytes()[PAYLOAD_SIZE..PAYLOAD_SIZE + 4].copy_from_slice(&payload_len.to_le_bytes());
@@ -40,7 +40,7 @@ fn lengths_that_contradict_each_other_are_no_message() {
 
 #[test]
 fn reply_is_a_header_and_what_follows_it() {
-    let mut entry = Entry::new();
+    let mut entry = Entry::new().unwrap();
     let mut reply = Encoded::of_bytes(99, b"head");
     reply.data = vec![Bytes::from_static(b"one"), Bytes::from_static(b"two")];
     assert!(entry.put(&reply));
@@ -52,7 +52,7 @@ fn reply_is_a_header_and_what_follows_it() {
 
 #[test]
 fn reply_that_is_too_long_becomes_a_refusal() {
-    let mut entry = Entry::new();
+    let mut entry = Entry::new().unwrap();
     deliver(&mut entry, 40, b"", b"");
     let mut reply = Encoded::of_bytes(99, b"");
     reply.data = vec![Bytes::from(vec![0; PAYLOAD_LEN]), Bytes::from_static(b"x")];
@@ -65,7 +65,7 @@ fn reply_that_is_too_long_becomes_a_refusal() {
 
 #[test]
 fn parts_are_where_the_kernel_looks() {
-    let entry = Entry::new();
+    let entry = Entry::new().unwrap();
     let [header, payload] = entry.parts();
     assert_eq!((header.len, payload.len), (HEADER_LEN, PAYLOAD_LEN));
     assert_eq!(payload.base as usize - header.base as usize, PAYLOAD);
