@@ -54,10 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             servers = Servers::start(&folder) => servers?,
             signal = signals.next() => bail!("ended by {signal} while starting"),
         };
-        let mounted = tokio::select! {
-            mounted = start_mount(&servers, mount_point.path(), arguments.tuning) => mounted,
-            signal = signals.next() => Err(anyhow!("ended by {signal} while mounting")),
-        };
+        let mounted = mount_unless(&mut signals, start_mount(&servers, mount_point.path(), arguments.tuning)).await;
         let outcome = match mounted {
             Ok(mount) => {
                 drop(waiting);
@@ -98,6 +95,27 @@ async fn start_mount(servers: &Servers, mount_point: &Path, tuning: Tuning) -> R
     // Whoever runs all of it owns the volume. Of root's it is root's already.
     settings.root_owner = Some((geteuid().as_raw(), getegid().as_raw())).filter(|(uid, _)| *uid != 0);
     Ok(runtime::on_thread("mount", || Mount::start(settings)).await??)
+}
+
+/// Awaits `mounting` unless a signal comes first. What is on its way then is waited for and taken away again: it may be
+/// mounted already, and would be left behind without its daemon. A second signal does not wait.
+async fn mount_unless(signals: &mut EndSignals, mounting: impl Future<Output = Result<Mount>>) -> Result<Mount> {
+    let mut mounting = std::pin::pin!(mounting);
+    let signal = tokio::select! {
+        mounted = &mut mounting => return mounted,
+        signal = signals.next() => signal,
+    };
+    let taking_away = async {
+        if let Ok(mount) = mounting.await {
+            runtime::on_thread("unmount", || mount.unmount()).await??;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    tokio::select! {
+        taken_away = taking_away => taken_away?,
+        _ = signals.next() => {}
+    }
+    Err(anyhow!("ended by {signal} while mounting"))
 }
 
 /// Until the mount is gone. The first signal unmounts cleanly, a second one at once.
