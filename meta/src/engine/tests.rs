@@ -13,5 +13,6 @@ mod random;
 mod recovery;
 mod renames;
 mod scope;
+mod tearing;
 mod world;
 mod xattrs;

@@ -424,6 +424,10 @@ impl<K: MetaKv> View for Tx<'_, K> {
         self.volume.holds_open(session, ino)
     }
 
+    fn stored(&self, key: &[u8]) -> Outcome<Option<Vec<u8>>> {
+        self.volume.stored(key)
+    }
+
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Outcome<()> {
         self.volume.scan(range, visit)
     }

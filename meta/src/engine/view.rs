@@ -24,6 +24,9 @@ pub(super) trait View {
     /// Whether a session holds a file open.
     fn holds_open(&self, session: SessionId, ino: InodeId) -> bool;
 
+    /// The newest value of a committed record, past all caches. A transaction's own changes are not in it.
+    fn stored(&self, key: &[u8]) -> Outcome<Option<Vec<u8>>>;
+
     /// Visits committed records. A transaction's own changes are not among them.
     fn scan(&self, range: &Range, visit: &mut Visit<'_>) -> Outcome<()>;
 

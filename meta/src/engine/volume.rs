@@ -380,6 +380,10 @@ impl<K: MetaKv> View for Volume<K> {
         self.opens.find(ino, session).is_some()
     }
 
+    fn stored(&self, key: &[u8]) -> Outcome<Option<Vec<u8>>> {
+        Ok(self.kv.get(key)?)
+    }
+
     fn scan(&self, (from, to): &Range, visit: &mut Visit<'_>) -> Outcome<()> {
         Ok(self.kv.scan(from, to, visit)?)
     }

@@ -1,4 +1,7 @@
 //! Block maps: where the bytes of a file are.
+//!
+//! A map is of one version, all of it. A reader takes no lock, so a commit may come between its look at the inode record
+//! and its look at the blocks; it sees that by the record, which it reads again.
 
 use std::ops::ControlFlow;
 
@@ -6,7 +9,7 @@ use proto::limits::BLOCKS_MAX;
 use proto::{BlockIndex, Errno, FileKind, InodeId, Layout, Piece, Reply};
 
 use super::Ask;
-use crate::engine::error::Outcome;
+use crate::engine::error::{Failure, Outcome};
 use crate::engine::inode::{Content, Inode};
 use crate::engine::keys;
 use crate::engine::permit::{self, READ};
@@ -37,9 +40,12 @@ pub(super) fn layout<K: MetaKv>(
     Ok(Reply::Layout(map(volume, &inode, first, count.min(BLOCKS_MAX))?))
 }
 
-/// The first blocks of a file that is opened.
+/// The first blocks of a file that is opened. None of them where the file is changing meanwhile: the mount asks again.
 pub(super) fn head(view: &impl View, inode: &Inode) -> Outcome<Layout> {
-    map(view, inode, BlockIndex(0), HEAD_BLOCKS)
+    match map(view, inode, BlockIndex(0), HEAD_BLOCKS) {
+        Err(Failure::Torn(_)) => Ok(Layout { behind: BlockIndex(0), ..empty(inode) }),
+        layout => layout,
+    }
 }
 
 /// The map of a file without blocks.
@@ -75,7 +81,12 @@ fn map(view: &impl View, inode: &Inode, first: BlockIndex, count: u32) -> Outcom
         layout.blocks.push((index, pieces));
         ControlFlow::Continue(())
     })?;
-    Ok(layout)
+    // Not from the cache, which a commit renews only after the blocks can be seen.
+    let record = view.stored(&keys::inode(inode.ino()))?.map(|value| Inode::decode(&value)).transpose()?;
+    match record {
+        Some(record) if record.attr.version == inode.attr.version => Ok(layout),
+        _ => Err(Failure::Torn("block map")),
+    }
 }
 
 /// Upper bound of what pieces take in a message.
