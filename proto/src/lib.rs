@@ -12,6 +12,7 @@ mod name;
 mod piece;
 mod reply;
 mod request;
+mod rewrite;
 mod session;
 
 pub use attr::{ATTR_RECORD_LEN, Attr, FileKind, Timespec};
@@ -24,6 +25,7 @@ pub use request::{
     Access, AttrChanges, BlockChange, Caller, Claim, Close, Commit, NewNode, RenameMode, Request, RequestFrame,
     SetTime, XattrMode,
 };
+pub use rewrite::{Below, Copied, Rewrite, Source, gaps};
 pub use session::{
     ALPN, BlockStoreSettings, Compression, Event, Greeting, Hello, Redacted, SessionKey, SessionRefusal, VERSION_MAX,
     VERSION_MIN, VolumeSettings, Welcome, flag_bits,

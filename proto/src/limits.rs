@@ -18,6 +18,8 @@ pub const READDIR_BYTES_MAX: u32 = 256 << 10;
 pub const GROUPS_MAX: usize = 1024;
 /// Block changes in one commit.
 pub const COMMIT_BLOCKS_MAX: usize = 1024;
+/// Ranges of copied bytes in one commit.
+pub const COPIES_MAX: usize = 4096;
 /// Block map entries in one reply.
 pub const BLOCKS_MAX: u32 = 1024;
 /// Pieces a block may consist of. A mount rewrites a block long before.

@@ -43,7 +43,7 @@ impl From<Errno> for Refused {
 pub struct Layout {
     /// Version of the content this is the map of.
     pub version: u64,
-    /// The whole content, where it is kept in the inode record; `blocks` is then empty.
+    /// The file's first bytes, where the inode record keeps them. Pieces lie over them.
     pub inline: Option<Bytes>,
     /// First block the map speaks of.
     pub first: BlockIndex,
@@ -75,8 +75,8 @@ pub enum Reply {
     Entry(Attr),
     /// The file that was opened and the head of its block map.
     Opened(Attr, Layout),
-    /// More of a block map.
-    Layout(Layout),
+    /// A file and more of its block map, both of one version.
+    Layout(Attr, Layout),
     /// Target of a symbolic link.
     Target(Bytes),
     /// Packed directory records ([`crate::dirent`]); `end` where none follow.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{BlockIndex, InodeId, Name, OperationId, Piece, Timespec};
+use crate::{BlockIndex, InodeId, Name, ObjectId, OperationId, Piece, Rewrite, Timespec};
 
 /// Who asks: the process behind the request, as the mount's kernel says. `groups` is left out at first;
 /// where the decision depends on it the server answers [`crate::Refused::NeedGroups`] and the mount asks again with them.
@@ -121,8 +121,39 @@ pub enum NewNode {
 pub enum BlockChange {
     /// A piece over what is there.
     Write(BlockIndex, Piece),
+    /// A piece that holds copies of what was there besides what was written. Not in one commit with a hole.
+    Rewrite(BlockIndex, Rewrite),
     /// The bytes `start..end` of the block become a hole.
     Punch(BlockIndex, u32, u32),
+}
+
+impl BlockChange {
+    /// The block that is changed.
+    #[must_use]
+    pub const fn block(&self) -> BlockIndex {
+        match self {
+            Self::Write(index, _) | Self::Rewrite(index, _) | Self::Punch(index, ..) => *index,
+        }
+    }
+
+    /// The piece that is put into the block; `None` for a hole.
+    #[must_use]
+    pub const fn piece(&self) -> Option<&Piece> {
+        match self {
+            Self::Write(_, piece) | Self::Rewrite(_, Rewrite { piece, .. }) => Some(piece),
+            Self::Punch(..) => None,
+        }
+    }
+
+    /// First byte of the block behind the last one that was written; `None` where none was.
+    #[must_use]
+    pub fn written_end(&self) -> Option<u32> {
+        match self {
+            Self::Write(_, piece) => Some(piece.end),
+            Self::Rewrite(_, rewrite) => rewrite.written_end(),
+            Self::Punch(..) => None,
+        }
+    }
 }
 
 /// Written data that becomes part of a file.
@@ -133,9 +164,10 @@ pub struct Commit {
     /// Pieces and holes, applied in order; at most [`crate::limits::COMMIT_BLOCKS_MAX`].
     pub changes: Vec<BlockChange>,
     /// The whole content instead of pieces: at most [`crate::limits::INLINE_MAX`] bytes, and only while
-    /// `base_version` is still the file's version (else `EAGAIN`: write pieces).
+    /// `base_version` is still the file's version (else `EAGAIN`: make it anew, or write pieces).
     pub inline: Option<Bytes>,
-    /// The version the mount saw last; checked with `inline` only.
+    /// The version the mount saw last. Where it is not the newest any more, others wrote in between, and `mtime` does not
+    /// turn their time of change back.
     pub base_version: u64,
     /// End of the written range: the file becomes at least this long.
     pub size_min: u64,
@@ -207,8 +239,9 @@ pub enum Request {
     Commit(Commit),
     /// Answers when everything acknowledged so far is on disk. Reply: `Done`.
     Sync,
-    /// Object ids to write data under, at most [`crate::limits::GRANT_MAX`]. Reply: `Granted`.
-    GrantObjects { count: u32 },
+    /// Object ids to write data under, at most [`crate::limits::GRANT_MAX`]. `given_back`, as many at the most: ids that the
+    /// mount will not commit any more; those that are not its to commit are passed over. Reply: `Granted`.
+    GrantObjects { count: u32, given_back: Vec<ObjectId> },
     /// Reply: `Value`.
     GetXattr { ino: InodeId, name: Bytes },
     /// Reply: `Done`.

@@ -128,7 +128,7 @@ async fn read_only_session_changes_nothing() {
         Request::Open { ino: inside, access: Access { write: true, ..Default::default() }, truncate: false },
         Request::Open { ino: inside, access: Access { write: true, ..Default::default() }, truncate: true },
         Request::Commit(commit),
-        Request::GrantObjects { count: 1 },
+        Request::GrantObjects { count: 1, given_back: Vec::new() },
         Request::SetXattr {
             ino: inside,
             name: Bytes::from_static(b"user.a"),
@@ -157,7 +157,9 @@ async fn commit_of_an_object_that_was_not_granted_is_refused() {
         truncate: false,
     };
     let Ok(Reply::Opened(attr, _)) = client.ask(create).await else { panic!("a file can be created") };
-    let Ok(Reply::Granted { first, count }) = client.ask(Request::GrantObjects { count: 2 }).await else {
+    let Ok(Reply::Granted { first, count }) =
+        client.ask(Request::GrantObjects { count: 2, given_back: Vec::new() }).await
+    else {
         panic!("a grant")
     };
     assert!(count >= 1);

@@ -31,6 +31,11 @@ impl Budget {
         debug_assert!(before >= bytes, "released {bytes} of {before}");
     }
 
+    /// Whether an eighth is free.
+    pub(super) fn has_slack(&self) -> bool {
+        self.used() <= self.max / 8 * 7
+    }
+
     /// Bytes in use.
     pub(super) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)

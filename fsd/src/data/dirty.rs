@@ -29,6 +29,29 @@ pub(super) struct Run {
     pub(super) chunks: Vec<Bytes>,
 }
 
+impl Run {
+    /// Bytes.
+    pub(super) fn len(&self) -> usize {
+        self.chunks.iter().map(Bytes::len).sum()
+    }
+
+    /// First byte of the block behind it.
+    pub(super) fn end(&self) -> u32 {
+        self.start + self.len() as u32
+    }
+
+    /// The bytes of it that are in `start..end`, each slice with its place.
+    pub(super) fn slices(&self, start: u32, end: u32) -> impl Iterator<Item = (u32, Bytes)> {
+        let mut behind = self.start;
+        self.chunks.iter().filter_map(move |chunk| {
+            let chunk_start = behind;
+            behind += chunk.len() as u32;
+            let (from, to) = (start.max(chunk_start), end.min(behind));
+            (from < to).then(|| (from, chunk.slice((from - chunk_start) as usize..(to - chunk_start) as usize)))
+        })
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Existing {
     Replace,

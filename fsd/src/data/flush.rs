@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use block::StoreErrorKind;
 use proto::{Attr, Caller, Commit, Errno, Reply, Request, Timespec};
 
 use super::file::{File, Turn};
 use super::plane::DataPlane;
-use super::state::{CommitOutcome, CompactionPlan, FileState, Step};
+use super::state::{CommitOutcome, CopyPlan, FileState, Step};
 use crate::client::MetaClient;
 
 impl DataPlane {
@@ -69,16 +70,38 @@ impl DataPlane {
         durable: bool,
     ) -> Result<(), Errno> {
         if file.state().has_pending() {
-            self.compact(client, file, turn).await?;
-            if !self.commit_inline(client, file, turn, durable).await? {
-                let newest = self.update(file, FileState::seal_all);
-                if let Some(newest) = newest {
-                    self.drain(client, file, turn, newest, durable).await?;
-                }
-            }
+            let committed = self.commit_pending(client, file, turn, durable).await;
+            self.shared.objects.give_up(file.state().take_given_up());
+            committed?;
         }
         let synced = !durable || !file.state().is_undurable();
         if synced { Ok(()) } else { sync(client, file).await }
+    }
+
+    async fn commit_pending(
+        &self,
+        client: &impl MetaClient,
+        file: &Arc<File>,
+        turn: &Turn,
+        durable: bool,
+    ) -> Result<(), Errno> {
+        if self.commit_inline(client, file, turn, durable).await? {
+            return Ok(());
+        }
+        let blocks = file.state().buffered_blocks();
+        for block in blocks {
+            while let Err(unknown) = self.update(file, |state| state.seal_for_commit(block, PIECES_KEPT_MAX)) {
+                self.fetch_layout(client, file, unknown, Some(turn)).await?;
+            }
+        }
+        let newest = self.update(file, |state| {
+            state.move_inline();
+            state.newest_sealed()
+        });
+        match newest {
+            Some(newest) => self.drain(client, file, turn, newest, durable).await,
+            None => Ok(()),
+        }
     }
 
     /// Uploads and commits sealed runs up to the run `id`. What failed before is tried again.
@@ -92,37 +115,56 @@ impl DataPlane {
     ) -> Result<(), Errno> {
         file.state().retry_failed();
         let mut surprises_left = SURPRISES_MAX;
+        // A block that is rewritten is in memory as a whole: one at a time in the whole mount.
+        let mut rewriting = None;
         loop {
             let uploaded = file.uploaded().notified();
             tokio::pin!(uploaded);
             // From here on no upload ends unnoticed.
             uploaded.as_mut().enable();
-            let step = self.update(file, |state| state.step(id, EAGER_COMMIT));
+            let step = file.state().step(id, EAGER_COMMIT);
             self.start_uploads(client, file).await?;
             match step {
                 Step::Done => return Ok(()),
-                Step::NeedForm => self.fetch_layout(client, file, 0, Some(turn)).await?,
+                Step::Copy(id) => {
+                    if rewriting.is_none() {
+                        rewriting = Some(self.shared.rewrites.acquire().await.expect("the semaphore is never closed"));
+                    }
+                    self.read_copies(client, file, turn, id).await?;
+                }
                 Step::Commit { last } => {
                     let commit = file.state().plan_commit(file.ino(), durable && last);
                     match self.send(client, file, commit).await {
-                        // The ids were granted to a session that is over.
-                        Err(Errno::EPERM) if surprises_left > 0 => {
+                        Err(errno) if surprises_left > 0 => {
                             surprises_left -= 1;
-                            self.shared.objects.clear();
-                            file.state().restore_all();
+                            self.settle_surprise(file, errno)?;
                         }
-                        // Somebody else gave the file another form.
-                        Err(Errno::EAGAIN) if surprises_left > 0 => {
-                            surprises_left -= 1;
-                            file.state().forget_map();
-                        }
+                        Err(Errno::EAGAIN) => return Err(Errno::EIO),
                         sent => sent?,
                     }
+                    rewriting = None;
                 }
                 Step::Wait => uploaded.await,
                 Step::Failed(errno) => return Err(errno),
             }
         }
+    }
+
+    /// Makes another attempt of a commit possible, where it failed because of what others did meanwhile.
+    fn settle_surprise(&self, file: &Arc<File>, errno: Errno) -> Result<(), Errno> {
+        match errno {
+            // The ids were granted to a session that is over.
+            Errno::EPERM => {
+                self.shared.objects.clear();
+                file.state().restore_all();
+            }
+            // Other mounts put many pieces into a block.
+            Errno::EAGAIN => self.update(file, FileState::rewrite_refused),
+            // Nobody knows whether it was carried out; it is prepared to be sent once more.
+            Errno::EIO => {}
+            other => return Err(other),
+        }
+        Ok(())
     }
 
     /// Commits what the background stored already, where that is worth a message and nobody else commits. Errors are
@@ -132,11 +174,11 @@ impl DataPlane {
             return;
         }
         let Some(_turn) = file.try_turn() else { return };
-        let newest = file.state().newest_sealed();
-        let Some(newest) = newest else { return };
-        let step = self.update(file, |state| state.step(newest, BACKGROUND_COMMIT));
-        if matches!(step, Step::Commit { .. }) {
-            let commit = file.state().plan_commit(file.ino(), false);
+        let commit = {
+            let mut state = file.state();
+            state.is_worth_commit(BACKGROUND_COMMIT).then(|| state.plan_commit(file.ino(), false))
+        };
+        if let Some(commit) = commit {
             let _ = self.send(client, file, commit).await;
         }
     }
@@ -149,19 +191,23 @@ impl DataPlane {
         turn: &Turn,
         durable: bool,
     ) -> Result<bool, Errno> {
-        if !file.state().knows_form() {
-            self.fetch_layout(client, file, 0, Some(turn)).await?;
-        }
-        let commit = self.update(file, |state| state.plan_inline(file.ino(), durable));
-        let Some(commit) = commit else { return Ok(false) };
-        match self.send(client, file, commit).await {
-            // Somebody else changed the file: pieces leave alone what was not written here.
-            Err(Errno::EAGAIN) => {
-                file.state().forget_map();
-                Ok(false)
+        for _ in 0..INLINE_ATTEMPTS {
+            if !file.state().is_small() {
+                return Ok(false);
             }
-            sent => sent.map(|()| true),
+            if file.state().inline_len().is_none() {
+                self.fetch_layout(client, file, 0, Some(turn)).await?;
+            }
+            let commit = self.update(file, |state| state.plan_inline(file.ino(), durable));
+            let Some(commit) = commit else { return Ok(false) };
+            match self.send(client, file, commit).await {
+                // Somebody else changed the file, or perhaps it was us: what is there now goes into the next attempt.
+                Err(Errno::EAGAIN | Errno::EIO) => self.fetch_layout(client, file, 0, Some(turn)).await?,
+                sent => return sent.map(|()| true),
+            }
         }
+        // Pieces leave alone what was not written here, whatever others do meanwhile.
+        Ok(false)
     }
 
     /// Sends a commit that was planned, and settles it whatever happens.
@@ -174,38 +220,39 @@ impl DataPlane {
         };
         match attr {
             Ok(attr) => sent.outcome = CommitOutcome::Applied { attr, durable },
+            // The session was lost, or the disk failed behind it.
+            Err(Errno::EIO | Errno::EPROTO) => {}
             Err(_) => sent.outcome = CommitOutcome::Refused,
         }
         attr.map(drop)
     }
 
-    /// Rewrites blocks that would consist of too many pieces. Bytes of the block that another mount writes between the
-    /// reading and the commit are lost to it; the map is asked for anew just before, which keeps that time short.
-    async fn compact(&self, client: &impl MetaClient, file: &Arc<File>, turn: &Turn) -> Result<(), Errno> {
-        let mut from = 0;
+    /// Reads what a rewritten block takes along. What cannot be read stays where it is.
+    async fn read_copies(&self, client: &impl MetaClient, file: &Arc<File>, turn: &Turn, id: u64) -> Result<(), Errno> {
+        let mut attempts_left = COPY_ATTEMPTS;
         loop {
-            let plan = file.state().plan_compaction(from, PIECES_KEPT_MAX);
-            match plan {
-                CompactionPlan::Done => return Ok(()),
-                CompactionPlan::NeedLayout(block) => {
+            let plan = self.update(file, |state| state.plan_copies(id, PIECES_KEPT_MAX));
+            let mut read = match plan {
+                CopyPlan::Done => return Ok(()),
+                CopyPlan::NeedLayout(block) => {
                     self.fetch_layout(client, file, block, Some(turn)).await?;
-                    from = block;
+                    continue;
                 }
-                CompactionPlan::Compact(planned) => {
-                    let _slot = self.shared.compactions.acquire().await.expect("the semaphore is never closed");
-                    self.fetch_layout(client, file, planned.block, Some(turn)).await?;
-                    let offset = planned.block * u64::from(self.shared.block_size) + u64::from(planned.range.start);
-                    let slices = self.read_bytes(client, file, offset, planned.range.len() as u64, Some(turn)).await?;
-                    let newest = self.update(file, |state| {
-                        state.settle_compaction(&planned, &slices);
-                        state.newest_sealed()
-                    });
-                    if let Some(newest) = newest {
-                        self.drain(client, file, turn, newest, false).await?;
-                    }
-                    from = planned.block + 1;
+                CopyPlan::Read(read) => read,
+            };
+            let slices = self.collect(std::mem::take(&mut read.segments)).await;
+            match &slices {
+                // Replaced and deleted since the map was read.
+                Err(error) if error.kind == StoreErrorKind::NotFound && attempts_left > 0 => {
+                    attempts_left -= 1;
+                    file.state().forget_map();
+                    continue;
                 }
+                Err(error) => tracing::warn!(ino = file.ino().0, %error, "a block cannot be rewritten as one piece"),
+                Ok(_) => {}
             }
+            self.update(file, |state| state.settle_copies(read, slices.ok()));
+            return Ok(());
         }
     }
 
@@ -214,7 +261,7 @@ impl DataPlane {
     }
 }
 
-/// A commit that was sent: dropped before the answer, its outcome is unknown.
+/// A commit that was sent: dropped before an answer, its outcome is unknown.
 struct Sent<'a> {
     plane: &'a DataPlane,
     file: &'a Arc<File>,
@@ -249,6 +296,10 @@ async fn sync(client: &impl MetaClient, file: &File) -> Result<(), Errno> {
 const PIECES_KEPT_MAX: usize = 16;
 /// Times that a flush starts over because of what others did meanwhile.
 const SURPRISES_MAX: u32 = 4;
+/// Times that a small file's content is put together anew because somebody else changed it meanwhile.
+const INLINE_ATTEMPTS: u32 = 3;
+/// Times that the bytes of a rewritten block are looked for anew because they were deleted meanwhile.
+const COPY_ATTEMPTS: u32 = 8;
 /// Stored runs that a flush commits without waiting for the rest.
 const EAGER_COMMIT: usize = 16;
 /// Stored runs that are committed while the writer goes on.

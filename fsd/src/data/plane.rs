@@ -39,7 +39,7 @@ pub(super) struct Shared {
     pub(super) objects: ObjectPool,
     pub(super) uploads: Arc<Semaphore>,
     /// A block that is rewritten is in memory as a whole.
-    pub(super) compactions: Arc<Semaphore>,
+    pub(super) rewrites: Semaphore,
     pub(super) window_max: u64,
     files: DashMap<InodeId, Arc<File>>,
     idle: Mutex<Idle>,
@@ -95,7 +95,7 @@ impl DataPlane {
             budget: Budget::new(memory / 8 * 3),
             objects: ObjectPool::new(),
             uploads: Arc::new(Semaphore::new(uploads)),
-            compactions: Arc::new(Semaphore::new(1)),
+            rewrites: Semaphore::new(1),
             window_max: readahead::WINDOW_MAX.min(cache as u64 / 4),
             files: DashMap::new(),
             idle: Mutex::default(),
@@ -124,7 +124,16 @@ impl DataPlane {
 
     /// Takes in that an open emptied the file: bytes written before are dropped. Call it before [`Self::open`].
     pub(crate) fn settle_truncating_open(&self, quiet: Quiet) {
-        quiet.file.update(&self.shared.budget, FileState::settle_truncating_open);
+        self.discard(&quiet.file);
+    }
+
+    /// Drops what was written to a file and not committed.
+    pub(super) fn discard(&self, file: &File) {
+        let given_up = file.update(&self.shared.budget, |state| {
+            state.discard();
+            state.take_given_up()
+        });
+        self.shared.objects.give_up(given_up);
     }
 
     /// Counts a close. The file must have been flushed; what is not committed by then is lost, as the flush said.
@@ -132,14 +141,15 @@ impl DataPlane {
     pub(crate) fn close(&self, ino: InodeId) -> bool {
         let Some(file) = self.find(ino) else { return false };
         let lost = file.update(&self.shared.budget, |state| {
-            let last = state.settle_close();
-            let lost = if last { state.memory() } else { 0 };
-            if last {
+            let is_last = state.settle_close();
+            let lost = if is_last { state.memory() } else { 0 };
+            if is_last {
                 state.discard();
             }
-            last.then_some(lost)
+            is_last.then(|| (lost, state.take_given_up()))
         });
-        let Some(lost) = lost else { return false };
+        let Some((lost, given_up)) = lost else { return false };
+        self.shared.objects.give_up(given_up);
         if lost > 0 {
             tracing::error!(ino = ino.0, bytes = lost, "closed with bytes that could not be stored: they are lost");
         }

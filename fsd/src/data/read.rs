@@ -8,9 +8,9 @@ use proto::limits::BLOCKS_MAX;
 use proto::{BlockIndex, Caller, Errno, Reply, Request};
 
 use super::file::{File, Turn};
-use super::flush::entry;
+use super::map::is_sound;
 use super::plane::DataPlane;
-use super::state::{LayoutNews, ReadPlan, Segment, StoredRange};
+use super::state::{ReadPlan, Segment, StoredRange};
 use super::upload::errno_of;
 use crate::client::MetaClient;
 
@@ -27,34 +27,34 @@ impl DataPlane {
         offset: u64,
         len: u32,
     ) -> Result<Vec<Bytes>, Errno> {
-        let slices = self.read_bytes(client, file, offset, u64::from(len), None).await?;
+        let slices = self.read_bytes(client, file, offset, u64::from(len)).await?;
         self.read_ahead(client, file, offset, u64::from(len)).await;
         Ok(slices)
     }
 
-    /// As [`Self::read`], for a caller that may have the turn.
-    pub(super) async fn read_bytes(
+    async fn read_bytes(
         &self,
         client: &impl MetaClient,
         file: &Arc<File>,
         offset: u64,
         len: u64,
-        turn: Option<&Turn>,
     ) -> Result<Vec<Bytes>, Errno> {
-        let mut attempts = 0;
+        let (mut layouts_left, mut attempts_left) = (READ_LAYOUTS_MAX, READ_ATTEMPTS);
         loop {
             let plan = file.state().plan_read(offset, len);
             let segments = match plan {
                 ReadPlan::Ready(segments) => segments,
-                ReadPlan::NeedLayout(block) => {
-                    self.fetch_layout(client, file, block, turn).await?;
+                ReadPlan::NeedLayout(block) if layouts_left > 0 => {
+                    layouts_left -= 1;
+                    self.fetch_layout(client, file, block, None).await?;
                     continue;
                 }
+                ReadPlan::NeedLayout(_) => return Err(too_restless(file)),
             };
             match self.collect(segments).await {
                 // Replaced by somebody else since the map was read, and deleted: the new map tells where to look.
-                Err(error) if error.kind == StoreErrorKind::NotFound && attempts < READ_ATTEMPTS => {
-                    attempts += 1;
+                Err(error) if error.kind == StoreErrorKind::NotFound && attempts_left > 0 => {
+                    attempts_left -= 1;
                     file.state().forget_map();
                 }
                 Err(error) => {
@@ -81,28 +81,26 @@ impl DataPlane {
                 _ => None,
             };
             let request = Request::GetLayout { ino: file.ino(), first: BlockIndex(block), count: LAYOUT_BLOCKS };
-            let layout = match client.call(&Caller::ROOT, request).await? {
-                Reply::Layout(layout) if layout.inline.is_some() || layout.behind > BlockIndex(block) => layout,
+            let (attr, layout) = match client.call(&Caller::ROOT, request).await? {
+                Reply::Layout(attr, layout)
+                    if (layout.first..layout.behind).contains(&BlockIndex(block))
+                        && is_sound(&layout, self.shared.block_size) =>
+                {
+                    (attr, layout)
+                }
                 other => {
                     tracing::error!(?other, ino = file.ino().0, block, "a block map was expected");
                     return Err(Errno::EPROTO);
                 }
             };
-            let news = file.state().settle_layout(layout);
-            match news {
-                LayoutNews::Learned => return Ok(()),
-                LayoutNews::Stale => {}
-                LayoutNews::Foreign => {
-                    let reply = client.call(&Caller::ROOT, Request::GetAttr { ino: file.ino() }).await?;
-                    file.state().observe(&entry(reply)?);
-                }
+            if file.state().settle_layout(&attr, layout) {
+                return Ok(());
             }
         }
-        tracing::error!(ino = file.ino().0, "the file changes faster than its block map can be read");
-        Err(Errno::EIO)
+        Err(too_restless(file))
     }
 
-    async fn collect(&self, segments: Vec<Segment>) -> Result<Vec<Bytes>, StoreError> {
+    pub(super) async fn collect(&self, segments: Vec<Segment>) -> Result<Vec<Bytes>, StoreError> {
         let mut slices = Vec::with_capacity(segments.len());
         for segment in segments {
             match segment {
@@ -142,9 +140,16 @@ impl DataPlane {
     }
 }
 
+fn too_restless(file: &File) -> Errno {
+    tracing::error!(ino = file.ino().0, "the file changes faster than its block map can be read");
+    Errno::EIO
+}
+
 /// Blocks asked for at once.
 const LAYOUT_BLOCKS: u32 = if BLOCKS_MAX < 128 { BLOCKS_MAX } else { 128 };
-/// Times a map is asked for that others keep changing.
-const LAYOUT_ATTEMPTS: u32 = 16;
+/// Times a map is asked for: the first two answers may be older than a commit of our own, the third cannot be.
+const LAYOUT_ATTEMPTS: u32 = 4;
+/// Times that a read asks for maps: one page holds all that a read is about, unless others keep changing the file.
+const READ_LAYOUTS_MAX: u32 = 32;
 /// Times a read looks for objects that were deleted under it.
 const READ_ATTEMPTS: u32 = 3;

@@ -29,7 +29,7 @@ pub(crate) enum Fallocate {
 
 impl DataPlane {
     /// Sets attributes of a regular file and returns the new ones. Where the size or the time of change is among them,
-    /// what was written before is committed first.
+    /// what was written before is committed first; where the file is emptied, it is dropped.
     ///
     /// # Errors
     /// The flush's or the server's; the attributes are then as they were.
@@ -41,14 +41,22 @@ impl DataPlane {
         changes: AttrChanges,
         by_handle: bool,
     ) -> Result<Attr, Errno> {
-        let touches_content = changes.size.is_some() || changes.mtime.is_some();
+        let (size, touches_content) = (changes.size, changes.size.is_some() || changes.mtime.is_some());
         let request = Request::SetAttr { ino, changes, by_handle };
         let mut attr = match self.find(ino) {
             Some(file) if touches_content => {
                 let turn = file.take_turn().await;
-                self.flush_in_turn(client, &file, &turn, false).await?;
+                if size != Some(0) {
+                    self.flush_in_turn(client, &file, &turn, false).await?;
+                }
                 let attr = entry(client.call(caller, request).await?)?;
-                file.state().settle_resize(&attr);
+                if size == Some(0) {
+                    self.discard(&file);
+                }
+                match size {
+                    Some(_) => file.state().settle_resize(&attr),
+                    None => file.state().observe(&attr),
+                }
                 attr
             }
             _ => entry(client.call(caller, request).await?)?,
@@ -79,14 +87,21 @@ impl DataPlane {
             Fallocate::PunchHole => true,
             Fallocate::Allocate { keep_size } | Fallocate::ZeroRange { keep_size } => keep_size,
         };
+        let turn = file.take_turn().await;
         if !matches!(mode, Fallocate::Allocate { .. }) {
-            let turn = file.take_turn().await;
             self.punch(client, file, &turn, offset, end, now).await?;
         }
         if !keep_size && end > file.size() {
-            let changes = AttrChanges { size: Some(end), ..AttrChanges::default() };
-            self.set_attr(client, &Caller::ROOT, file.ino(), changes, true).await?;
+            self.grow(client, file, end, now).await?;
         }
+        Ok(())
+    }
+
+    /// Makes the file at least `end` bytes long. It may be longer by now than is known here: then it stays so.
+    async fn grow(&self, client: &impl MetaClient, file: &Arc<File>, end: u64, now: Timespec) -> Result<(), Errno> {
+        let commit = Commit { size_min: end, ..file.state().empty_commit(file.ino(), now) };
+        let attr = entry(client.call(&Caller::ROOT, Request::Commit(commit)).await?)?;
+        file.state().settle_growth(&attr);
         Ok(())
     }
 
@@ -118,15 +133,8 @@ impl DataPlane {
         let mut next = blocks.start;
         while next < blocks.end {
             let behind = blocks.end.min(next + COMMIT_BLOCKS_MAX as u64);
-            let commit = Commit {
-                ino: file.ino(),
-                changes: (next..behind).map(change).collect(),
-                inline: None,
-                base_version: 0,
-                size_min: 0,
-                mtime: now,
-                durable: false,
-            };
+            let changes = (next..behind).map(change).collect();
+            let commit = Commit { changes, ..file.state().empty_commit(file.ino(), now) };
             // Should nobody wait for the answer, the map is asked for anew.
             file.state().forget_map();
             let attr = entry(client.call(&Caller::ROOT, Request::Commit(commit)).await?)?;

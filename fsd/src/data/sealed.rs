@@ -1,33 +1,47 @@
 //! `Sealed`: written bytes that will not change any more, on their way into the store and into the block map.
 
+use std::ops::Range;
+
 use bytes::Bytes;
-use proto::{Errno, ObjectId, Piece};
+use proto::{BlockChange, BlockIndex, Copied, Errno, ObjectId, Piece, Rewrite};
 
 use super::dirty::{EXTENT_OVERHEAD, Run};
 
-/// A run of bytes of one block: becomes one object and one piece. Kept in memory until the commit is answered, so that
-/// reads find it here and a step that failed can be done again.
+/// Written bytes of one block: become one object and one piece. Kept in memory until the commit is answered, so that
+/// reads find them here and a step that failed can be done again.
 #[derive(Debug)]
 pub(super) struct Sealed {
     /// Names it within its file.
     pub(super) id: u64,
     /// The block.
     pub(super) block: u64,
-    /// Place of the first byte in the block.
-    pub(super) start: u32,
-    /// The bytes, one chunk behind the other.
-    pub(super) chunks: Vec<Bytes>,
+    /// The bytes, ascending. One run; more or none only where the block is rewritten.
+    pub(super) runs: Vec<Run>,
     /// How far it came.
     pub(super) progress: Progress,
-    /// The object it is stored as, once an id was taken. Kept for the next attempt where one fails: ids that are neither
-    /// committed nor used again are lost to the session.
+    /// The object it is stored as, once an id was taken. Kept for the next attempt where one fails.
     pub(super) object: Option<ObjectId>,
-    len: u32,
+    /// What is copied along, where the block is rewritten.
+    copies: Option<Copies>,
+    len: usize,
+}
+
+/// What a rewritten block takes along of what is there already.
+#[derive(Debug)]
+struct Copies {
+    /// The part of the block that is rewritten, as far as something is there.
+    within: Range<u32>,
+    /// Where the copies come from.
+    copied: Vec<Copied>,
+    /// The copies, one run for each.
+    runs: Vec<Run>,
 }
 
 /// How far sealed bytes came.
 #[derive(Debug)]
 pub(super) enum Progress {
+    /// What is to be copied has to be read first.
+    Incomplete,
     /// To be uploaded.
     Ready,
     /// Being uploaded.
@@ -39,49 +53,95 @@ pub(super) enum Progress {
 }
 
 impl Sealed {
+    /// A run that becomes a piece of its own.
     pub(super) fn new(id: u64, block: u64, run: Run) -> Self {
-        let len: usize = run.chunks.iter().map(Bytes::len).sum();
-        Self {
-            id,
-            block,
-            start: run.start,
-            chunks: run.chunks,
-            progress: Progress::Ready,
-            object: None,
-            len: len as u32,
+        let len = run.len();
+        Self { id, block, runs: vec![run], progress: Progress::Ready, object: None, copies: None, len }
+    }
+
+    /// Runs that become one piece, with what is around them in a part of the block.
+    pub(super) fn rewriting(id: u64, block: u64, runs: Vec<Run>, within: Range<u32>) -> Self {
+        let len = runs.iter().map(Run::len).sum();
+        let copies = Some(Copies { within, copied: Vec::new(), runs: Vec::new() });
+        Self { id, block, runs, progress: Progress::Incomplete, object: None, copies, len }
+    }
+
+    /// The part of the block that is rewritten.
+    pub(super) fn within(&self) -> Option<Range<u32>> {
+        self.copies.as_ref().map(|copies| copies.within.clone())
+    }
+
+    /// Takes in what is copied: its places and a run for each.
+    pub(super) fn complete(&mut self, copied: Vec<Copied>, runs: Vec<Run>) {
+        if let Some(copies) = &mut self.copies {
+            (copies.copied, copies.runs) = (copied, runs);
+            self.progress = Progress::Ready;
         }
     }
 
-    /// Back to the start, as another object.
-    pub(super) fn renew(&mut self) {
-        self.progress = Progress::Ready;
-        self.object = None;
+    /// Back to before the copies were read. Returns the object that it will not be stored as any more.
+    pub(super) fn reread(&mut self) -> Option<ObjectId> {
+        if let Some(copies) = &mut self.copies {
+            (copies.copied, copies.runs) = (Vec::new(), Vec::new());
+            self.progress = Progress::Incomplete;
+            return self.object.take();
+        }
+        None
     }
 
-    /// First byte of the block behind it.
-    pub(super) fn end(&self) -> u32 {
-        self.start + self.len
+    /// Back to the start, as another object. Returns the one it was to be.
+    pub(super) fn renew(&mut self) -> Option<ObjectId> {
+        if !matches!(self.progress, Progress::Incomplete) {
+            self.progress = Progress::Ready;
+        }
+        self.object.take()
     }
 
-    /// Bytes.
+    /// Written bytes.
     pub(super) fn len(&self) -> usize {
-        self.len as usize
+        self.len
     }
 
-    /// Memory it takes, bookkeeping included.
+    /// Memory it takes, copies and bookkeeping included.
     pub(super) fn memory(&self) -> usize {
-        self.len() + self.chunks.len() * EXTENT_OVERHEAD
+        let copies = self.copies.iter().flat_map(|copies| &copies.runs);
+        self.runs.iter().chain(copies).map(|run| run.len() + run.chunks.len() * EXTENT_OVERHEAD).sum()
     }
 
-    /// The bytes `start..end` of the block, which are all in here.
-    pub(super) fn slices(&self, start: u32, end: u32) -> impl Iterator<Item = Bytes> {
-        let mut chunk_start = self.start;
-        self.chunks.iter().filter_map(move |chunk| {
-            let chunk_end = chunk_start + chunk.len() as u32;
-            let (from, to) = (start.max(chunk_start), end.min(chunk_end));
-            let offset = chunk_start;
-            chunk_start = chunk_end;
-            (from < to).then(|| chunk.slice((from - offset) as usize..(to - offset) as usize))
-        })
+    /// First byte of the block behind the written ones; 0 where there are none.
+    pub(super) fn written_end(&self) -> u32 {
+        self.runs.last().map_or(0, Run::end)
+    }
+
+    /// The written bytes of `start..end`, each slice with its place.
+    pub(super) fn slices(&self, start: u32, end: u32) -> impl Iterator<Item = (u32, Bytes)> {
+        let first = self.runs.partition_point(|run| run.end() <= start);
+        let runs = self.runs[first..].iter().take_while(move |run| run.start < end);
+        runs.flat_map(move |run| run.slices(start, end))
+    }
+
+    /// What the object holds: the place of its first byte in the block, and its bytes.
+    pub(super) fn body(&self) -> (u32, Vec<Bytes>) {
+        let copies = self.copies.iter().flat_map(|copies| &copies.runs);
+        let mut runs: Vec<&Run> = self.runs.iter().chain(copies).collect();
+        runs.sort_by_key(|run| run.start);
+        let start = runs.first().map_or(0, |run| run.start);
+        (start, runs.into_iter().flat_map(|run| run.chunks.iter().cloned()).collect())
+    }
+
+    /// The change of the block map, once the bytes are stored as `piece`.
+    pub(super) fn change(&self, piece: Piece) -> BlockChange {
+        let index = BlockIndex(self.block);
+        match &self.copies {
+            Some(copies) if !copies.copied.is_empty() => {
+                BlockChange::Rewrite(index, Rewrite { piece, copied: copies.copied.clone() })
+            }
+            _ => BlockChange::Write(index, piece),
+        }
+    }
+
+    /// Ranges of copies in the change.
+    pub(super) fn copied_count(&self) -> usize {
+        self.copies.as_ref().map_or(0, |copies| copies.copied.len())
     }
 }

@@ -7,19 +7,21 @@
 
 mod commit;
 mod read;
+mod rewrite;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
-use proto::{Attr, Layout, Timespec};
+use proto::{Attr, Layout, ObjectId, Timespec};
 
 pub(super) use commit::{CommitOutcome, Step, Upload};
 pub(super) use read::{ReadPlan, Segment, StoredRange};
+pub(super) use rewrite::CopyPlan;
 
 use super::dirty::BlockBuffer;
-use super::map::{BlockMap, KnownBlock};
+use super::map::{BlockMap, KnownBlock, is_sound};
 use super::readahead::ReadAhead;
-use super::sealed::Sealed;
+use super::sealed::{Progress, Sealed};
 use commit::{InFlight, Uploads};
 
 /// See the module's text.
@@ -29,12 +31,14 @@ pub(super) struct FileState {
     committed: Committed,
     map: BlockMap,
     buffers: BTreeMap<u64, BlockBuffer>,
-    /// In the order they were sealed, which is that of their ids.
+    /// In the order they are committed in, which is that of their ids.
     sealed: VecDeque<Sealed>,
     uploads: Uploads,
     next_id: u64,
     in_flight: Option<InFlight>,
     pending: Pending,
+    /// Objects that were written and will not be committed.
+    given_up: Vec<ObjectId>,
     /// Something was committed that may not be on the server's disk yet.
     undurable: bool,
     /// Somebody else changed the content since the last open: the kernel's pages may be old.
@@ -73,17 +77,6 @@ struct Pending {
     since: Timespec,
 }
 
-/// What the server's answer about a map is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LayoutNews {
-    /// It was taken in.
-    Learned,
-    /// It is older than what is known, or may be: ask again.
-    Stale,
-    /// Somebody else changed the file: its attributes are needed first.
-    Foreign,
-}
-
 impl FileState {
     pub(super) fn new(attr: &Attr, block_size: u32) -> Self {
         let mut state = Self {
@@ -93,9 +86,10 @@ impl FileState {
             buffers: BTreeMap::new(),
             sealed: VecDeque::new(),
             uploads: Uploads::default(),
-            next_id: ID_STEP,
+            next_id: FIRST_ID,
             in_flight: None,
             pending: Pending::default(),
+            given_up: Vec::new(),
             undurable: false,
             // The kernel may have pages of before this state was made.
             foreign: true,
@@ -109,8 +103,14 @@ impl FileState {
     /// Counts an open and takes in what it told. Returns whether the kernel's pages of the file are still right.
     pub(super) fn settle_open(&mut self, attr: &Attr, layout: Layout) -> bool {
         self.opens += 1;
-        self.observe(attr);
-        self.settle_layout(layout);
+        // Whoever opens sees what was closed before: no guess that the news may be our own.
+        if attr.version > self.committed.version {
+            self.change_foreign(attr);
+        }
+        let says_something = layout.first < layout.behind && is_sound(&layout, self.block_size);
+        if attr.version == self.committed.version && says_something {
+            self.map.learn(layout);
+        }
         !std::mem::take(&mut self.foreign)
     }
 
@@ -168,7 +168,7 @@ impl FileState {
 
     /// Whether something is written that the server was not told of.
     pub(super) fn has_pending(&self) -> bool {
-        self.pending.len > 0
+        self.pending.len > 0 || !self.sealed.is_empty()
     }
 
     /// Whether something that was committed may not be on the server's disk.
@@ -181,17 +181,9 @@ impl FileState {
         self.has_pending().then_some(self.pending.since)
     }
 
-    /// Length of the content that is kept in the inode record; `None` where it is not kept there.
+    /// Bytes that the inode record holds; `None` where that is not known.
     pub(super) fn inline_len(&self) -> Option<usize> {
-        match &self.map {
-            BlockMap::Inline(content) => Some(content.len()),
-            BlockMap::Unknown | BlockMap::Blocks(_) => None,
-        }
-    }
-
-    /// Whether it is known in which form the server keeps the file.
-    pub(super) fn knows_form(&self) -> bool {
-        !matches!(self.map, BlockMap::Unknown)
+        self.map.inline().map(bytes::Bytes::len)
     }
 
     /// Forgets where the committed bytes are.
@@ -199,17 +191,18 @@ impl FileState {
         self.map = if self.committed.size == 0 { BlockMap::empty() } else { BlockMap::Unknown };
     }
 
-    /// Takes in a part of the block map.
-    pub(super) fn settle_layout(&mut self, layout: Layout) -> LayoutNews {
+    /// Takes in a part of the block map and the attributes of the same version. `false` where that is older than what is
+    /// known, or cannot be told from a commit of our own that is under way: ask again.
+    pub(super) fn settle_layout(&mut self, attr: &Attr, layout: Layout) -> bool {
         let version = self.committed.version;
-        if layout.version < version || (self.in_flight.is_some() && layout.version > version) {
-            return LayoutNews::Stale;
+        if attr.version < version || (self.in_flight.is_some() && attr.version > version) {
+            return false;
         }
-        if layout.version > version {
-            return LayoutNews::Foreign;
+        if attr.version > version {
+            self.change_foreign(attr);
         }
         self.map.learn(layout);
-        LayoutNews::Learned
+        true
     }
 
     /// Notes written bytes. They lie within one block; a block that is full is sealed. Returns whether one was.
@@ -231,58 +224,7 @@ impl FileState {
         full
     }
 
-    /// The first block from `from` on with a buffer whose list of pieces would grow to `pieces_max` or more.
-    pub(super) fn plan_compaction(&self, from: u64, pieces_max: usize) -> CompactionPlan {
-        for (&block, buffer) in self.buffers.range(from..) {
-            let mut count = buffer.run_count();
-            let mut range = buffer.start()..buffer.end();
-            match self.base_block(block) {
-                _ if self.inline_len().is_some() => {}
-                KnownBlock::Unknown => return CompactionPlan::NeedLayout(block),
-                KnownBlock::Hole => {}
-                KnownBlock::Pieces(pieces) => {
-                    let below = pieces.first().map_or(range.start, |piece| piece.start)
-                        ..pieces.last().map_or(range.end, |piece| piece.end);
-                    let covered = count == 1 && range.start <= below.start && below.end <= range.end;
-                    count += if covered { 0 } else { pieces.len() };
-                    range = range.start.min(below.start)..range.end.max(below.end);
-                }
-            }
-            if count >= pieces_max {
-                return CompactionPlan::Compact(Compaction { block, range, sealed_before: self.next_id });
-            }
-        }
-        CompactionPlan::Done
-    }
-
-    /// Fills the gaps of a block's buffer with the bytes that were read of it, and seals it as one run. Nothing happens
-    /// where something was sealed meanwhile: what was read may then be older than what is sealed.
-    pub(super) fn settle_compaction(&mut self, compaction: &Compaction, slices: &[bytes::Bytes]) {
-        let Some(buffer) = self.buffers.get_mut(&compaction.block) else { return };
-        if self.next_id != compaction.sealed_before {
-            return;
-        }
-        let before = (buffer.len(), buffer.memory());
-        let mut place = compaction.range.start;
-        for slice in slices {
-            buffer.fill_gaps(place, slice, self.block_size);
-            place += slice.len() as u32;
-        }
-        let after = (buffer.len(), buffer.memory());
-        self.count_buffer(before, after);
-        self.seal(compaction.block);
-    }
-
-    /// Seals what is in buffers. Returns the newest sealed run: when it is committed, all that was written is.
-    pub(super) fn seal_all(&mut self) -> Option<u64> {
-        let blocks: Vec<u64> = self.buffers.keys().copied().collect();
-        for block in blocks {
-            self.seal(block);
-        }
-        self.sealed.back().map(|sealed| sealed.id)
-    }
-
-    /// Takes in that this mount set the size.
+    /// Takes in that this mount set the size. That makes exactly one new version; more are somebody else's.
     pub(super) fn settle_resize(&mut self, attr: &Attr) {
         let version = self.committed.version;
         if attr.version == version + 1 {
@@ -300,9 +242,10 @@ impl FileState {
         }
     }
 
-    /// Takes in that an open emptied the file: what is not committed belongs to the time before.
-    pub(super) fn settle_truncating_open(&mut self) {
-        self.discard();
+    /// Takes in that this mount asked for a length at least: perhaps others had made the file as long.
+    pub(super) fn settle_growth(&mut self, attr: &Attr) {
+        self.undurable = true;
+        self.observe(attr);
     }
 
     /// Takes in that this mount made a hole. The map of before is forgotten already.
@@ -318,10 +261,16 @@ impl FileState {
 
     /// Drops everything that is not committed.
     pub(super) fn discard(&mut self) {
+        while !self.sealed.is_empty() {
+            self.remove_sealed(0);
+        }
         self.buffers.clear();
-        self.sealed.clear();
-        self.uploads = Uploads::default();
         self.pending = Pending::default();
+    }
+
+    /// Objects that were written and will not be committed, for the server to delete.
+    pub(super) fn take_given_up(&mut self) -> Vec<ObjectId> {
+        std::mem::take(&mut self.given_up)
     }
 
     /// The bytes to fetch in the background after a read of `offset..offset + len`.
@@ -353,16 +302,36 @@ impl FileState {
         let Some(buffer) = self.buffers.remove(&block) else { return };
         self.count_buffer((buffer.len(), buffer.memory()), (0, 0));
         for run in buffer.into_runs() {
-            let sealed = Sealed::new(self.take_id(), block, run);
-            self.pending.len += sealed.len();
-            self.pending.memory += sealed.memory();
-            self.sealed.push_back(sealed);
+            let id = self.take_id();
+            self.push_sealed(Sealed::new(id, block, run));
         }
     }
 
+    fn push_sealed(&mut self, sealed: Sealed) {
+        self.pending.len += sealed.len();
+        self.pending.memory += sealed.memory();
+        self.sealed.push_back(sealed);
+    }
+
+    /// Takes a sealed run out of the queue. An upload of it that is under way ends in vain.
+    fn remove_sealed(&mut self, place: usize) -> Sealed {
+        let sealed = self.sealed.remove(place).expect("the place was looked up under the same lock");
+        self.pending.len -= sealed.len();
+        self.pending.memory -= sealed.memory();
+        match sealed.progress {
+            Progress::Uploading => self.uploads.running -= 1,
+            Progress::Failed(_) => self.uploads.failed = self.uploads.failed.saturating_sub(1),
+            Progress::Incomplete | Progress::Ready | Progress::Stored(_) => {}
+        }
+        if !matches!(sealed.progress, Progress::Uploading) {
+            self.given_up.extend(sealed.object);
+        }
+        sealed
+    }
+
     fn take_id(&mut self) -> u64 {
-        self.next_id += ID_STEP;
-        self.next_id - ID_STEP
+        self.next_id += 1;
+        self.next_id - 1
     }
 
     fn count_buffer(&mut self, before: (usize, usize), after: (usize, usize)) {
@@ -371,26 +340,5 @@ impl FileState {
     }
 }
 
-/// What is to be done about blocks of many pieces.
-#[derive(Debug)]
-pub(super) enum CompactionPlan {
-    /// Nothing more.
-    Done,
-    /// The map of this block is needed to tell.
-    NeedLayout(u64),
-    /// Rewrite this block.
-    Compact(Compaction),
-}
-
-/// A block to be rewritten as one piece.
-#[derive(Clone, Debug)]
-pub(super) struct Compaction {
-    /// The block.
-    pub(super) block: u64,
-    /// Its bytes that some piece or buffer holds, first to last.
-    pub(super) range: Range<u32>,
-    sealed_before: u64,
-}
-
-/// Distance of the ids of sealed runs: leaves one free before each.
-const ID_STEP: u64 = 2;
+/// Id of the first sealed run. Those that are put in front of all others count down from there.
+const FIRST_ID: u64 = 1 << 32;

@@ -15,15 +15,20 @@ impl DataPlane {
     /// Starts uploads of sealed runs, as many as a file may have at once. The rest is started by whoever calls next.
     pub(super) async fn start_uploads(&self, client: &impl MetaClient, file: &Arc<File>) -> Result<(), Errno> {
         let planned = file.state().plan_uploads(FILE_UPLOADS_MAX);
-        for (id, object) in planned {
-            let object = match object {
+        for (id, known) in planned {
+            let object = match known {
                 Some(object) => object,
                 None => self.shared.objects.take(client).await?,
             };
             let upload = file.state().begin_upload(id, object);
-            if let Some(upload) = upload {
-                let running = Running::new(&self.shared, file, &upload);
-                drop(tokio::spawn(run(running, upload)));
+            match upload {
+                Some(upload) => {
+                    let running = Running::new(&self.shared, file, &upload);
+                    drop(tokio::spawn(run(running, upload)));
+                }
+                // Somebody else began it while the id was asked for.
+                None if known.is_none() => self.shared.objects.put_back(object),
+                None => {}
             }
         }
         Ok(())
@@ -48,7 +53,10 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let result = self.result.take().unwrap_or(Err(Errno::EIO));
-        self.file.state().settle_upload(self.id, self.object, result);
+        let is_settled = self.file.state().settle_upload(self.id, self.object, result);
+        if !is_settled {
+            self.shared.objects.give_up(vec![self.object]);
+        }
         self.file.uploaded().notify_waiters();
     }
 }

@@ -64,20 +64,29 @@ impl DataPlane {
         Ok(())
     }
 
-    /// Flushes the file that takes most memory; where that fails, the next. Errors of other files stay with them.
+    /// Flushes the files that take most memory, until there is some room; where that fails, the next. Errors of other
+    /// files stay with them.
     async fn flush_largest(&self, client: &impl MetaClient, own: &Arc<File>) -> Result<(), Errno> {
         let mut dirty = self.dirty_files();
         dirty.sort_by_key(|file| std::cmp::Reverse(file.memory()));
-        let mut error = Ok(());
+        let mut outcome = Ok(());
+        let mut is_any_flushed = false;
         for file in dirty {
             match self.flush(client, &file, false).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => is_any_flushed = true,
                 Err(errno) if Arc::ptr_eq(&file, own) => return Err(errno),
-                Err(errno) => error = Err(errno),
+                Err(errno) => outcome = Err(errno),
             }
+            // Of many small files, one makes room for no more than one write.
+            if is_any_flushed && self.shared.budget.has_slack() {
+                return Ok(());
+            }
+        }
+        if is_any_flushed {
+            return Ok(());
         }
         // Where nothing is dirty any more, others made room meanwhile; where all failed, there is none.
         tokio::task::yield_now().await;
-        error
+        outcome
     }
 }

@@ -218,7 +218,7 @@ impl<'a> Check<'a> {
             let mut used: u64 = blocks.values().map(|pieces| allocated(pieces)).sum();
             if let Content::Inline(bytes) = &inode.content {
                 used += bytes.len() as u64;
-                let fits = blocks.is_empty() && bytes.len() as u64 <= inode.attr.size;
+                let fits = !bytes.is_empty() && bytes.len() as u64 <= inode.attr.size;
                 self.expect(fits, || format!("inode {ino}: inline content does not fit"));
             }
             self.expect(inode.attr.allocated == used, || {

@@ -58,6 +58,18 @@ impl Grants {
         ranges.take(limit).map(|(first, grant)| (*first, *grant)).collect()
     }
 
+    /// Those of `ids` that are in `session`'s grants, ascending, each once.
+    pub(super) fn granted(&self, session: SessionId, ids: &[ObjectId]) -> Vec<ObjectId> {
+        let is_granted = |id: &ObjectId| match self.ranges.range(..=*id).next_back() {
+            Some((first, grant)) => grant.session == session && id.0 - first.0 < u64::from(grant.count),
+            None => false,
+        };
+        let mut granted: Vec<ObjectId> = ids.iter().copied().filter(is_granted).collect();
+        granted.sort_unstable();
+        granted.dedup();
+        granted
+    }
+
     /// The changes that take `ids` out of `session`'s grants; `None` where one of them is not in there, or named twice.
     pub(super) fn take(&self, session: SessionId, mut ids: Vec<ObjectId>) -> Option<Vec<GrantChange>> {
         ids.sort_unstable();

@@ -12,9 +12,9 @@ use super::keys::{MapId, VALUE_VERSION};
 /// What a file holds besides blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
-    /// Nothing: its bytes are in blocks, or it has none.
+    /// Nothing: all its bytes are in blocks, or it has none.
     None,
-    /// The bytes of a small regular file; what misses to its size reads as zero. Such a file has no blocks.
+    /// The first bytes of a regular file. Pieces of blocks lie over them; where neither is, the file reads as zero.
     Inline(Bytes),
     /// Target of a symbolic link.
     Target(Bytes),
@@ -62,7 +62,15 @@ impl Inode {
 
     /// Whether there may be blocks in its map.
     pub(super) fn has_blocks(&self) -> bool {
-        matches!(self.content, Content::None) && self.attr.allocated > 0
+        self.attr.allocated > self.inline().len() as u64
+    }
+
+    /// The bytes kept in the record; none for whatever is no regular file.
+    pub(super) fn inline(&self) -> &[u8] {
+        match &self.content {
+            Content::Inline(bytes) => bytes,
+            Content::None | Content::Target(_) => &[],
+        }
     }
 
     /// Bytes a cache entry takes, about.

@@ -136,7 +136,7 @@ pub(super) fn apply<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, request: &Requ
         }
         Request::Open { ino, access, .. } => open::truncate(tx, ask, *ino, *access),
         Request::Commit(commit) => commit::commit(tx, ask, commit),
-        Request::GrantObjects { count } => objects::grant(tx, ask, *count),
+        Request::GrantObjects { count, given_back } => objects::grant(tx, ask, *count, given_back),
         Request::SetXattr { ino, name, value, mode } => xattr::set(tx, ask, *ino, (name, value), *mode),
         Request::RemoveXattr { ino, name } => xattr::remove(tx, ask, *ino, name),
         _ => unreachable!("only mutations come here"),

@@ -370,6 +370,11 @@ impl<'v, K: MetaKv> Tx<'v, K> {
         Ok(())
     }
 
+    /// Those of `objects` that the session may still commit, each once.
+    pub(super) fn granted(&self, session: SessionId, objects: &[ObjectId]) -> Vec<ObjectId> {
+        self.writer.grants.granted(session, objects)
+    }
+
     /// Adds or removes a grant.
     pub(super) fn set_grant(&mut self, change: GrantChange) {
         self.grants.push(change);

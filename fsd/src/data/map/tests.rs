@@ -56,12 +56,13 @@ proptest! {
 fn commit_changes_known_blocks_and_leaves_unknown_ones_unknown() {
     let mut map = BlockMap::default();
     map.learn(layout(0, 4, vec![(2, vec![piece(1, 0, 4096)])]));
-    map.apply(BlockChange::Write(BlockIndex(2), piece(2, 100, 200)));
-    map.apply(BlockChange::Write(BlockIndex(3), piece(3, 0, 10)));
-    map.apply(BlockChange::Write(BlockIndex(9), piece(4, 0, 10)));
+    let around = Change { block_size: BLOCK, version: 1, size: 1 << 20 };
+    map.apply(BlockChange::Write(BlockIndex(2), piece(2, 100, 200)), around);
+    map.apply(BlockChange::Write(BlockIndex(3), piece(3, 0, 10)), around);
+    map.apply(BlockChange::Write(BlockIndex(9), piece(4, 0, 10)), around);
     assert_eq!((0..5).map(|index| pieces(&map, index)).collect::<Vec<_>>(), [Some(0), Some(0), Some(3), Some(1), None]);
     assert_eq!(pieces(&map, 9), None);
-    map.apply(BlockChange::Punch(BlockIndex(3), 0, 4096));
+    map.apply(BlockChange::Punch(BlockIndex(3), 0, 4096), around);
     assert_eq!(pieces(&map, 3), Some(0));
 }
 
@@ -77,9 +78,9 @@ fn truncation_clips_the_last_block_and_forgets_those_behind() {
     }
     assert_eq!(pieces(&map, 2), None);
 
-    let mut map = BlockMap::Inline(Bytes::from_static(b"hello"));
+    let mut map = BlockMap::of_inline(Bytes::from_static(b"hello"), 1);
     map.truncate(2, BLOCK);
-    assert!(matches!(map, BlockMap::Inline(content) if content == "he"));
+    assert_eq!(map.inline().map(|inline| &inline[..]), Some(&b"he"[..]));
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn map_that_grows_too_large_keeps_what_was_asked_for() {
             (first..first + 1000).map(|index| (index, vec![piece(1, 0, 5)])).collect(),
         ));
         assert_eq!(pieces(&map, first), Some(1));
-        let BlockMap::Blocks(known) = &map else { panic!("a map of blocks") };
+        let BlockMap::Known(known) = &map else { panic!("a map of blocks") };
         assert!(known.blocks.len() <= BLOCKS_KEPT_MAX);
     }
     assert_eq!(pieces(&map, 0), None);

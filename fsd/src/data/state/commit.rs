@@ -1,18 +1,19 @@
 //! Writing back: sealed runs to the store, then to the server, in the order they were sealed.
 
 use bytes::Bytes;
-use proto::limits::{COMMIT_BLOCKS_MAX, INLINE_MAX};
-use proto::{Attr, BlockChange, BlockIndex, Commit, Errno, InodeId, ObjectId, Piece};
+use proto::limits::{COMMIT_BLOCKS_MAX, COPIES_MAX, INLINE_MAX};
+use proto::{Attr, BlockChange, Commit, Errno, InodeId, ObjectId, Piece, Timespec};
 
 use super::{Committed, FileState, Pending};
-use crate::data::dirty::Run;
-use crate::data::map::{BlockMap, KnownBlock};
+use crate::data::map::{BlockMap, Change, KnownBlock};
 use crate::data::sealed::{Progress, Sealed};
 
 /// A commit that was sent and not answered.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    /// Sealed runs in it: the first of the queue.
+    /// Last sealed run in it: all before it are in it, too. `None` where there are none.
+    last: Option<u64>,
+    /// Number of sealed runs in it.
     count: usize,
     /// The whole content, where it went into the inode record.
     inline: Option<Bytes>,
@@ -21,8 +22,8 @@ pub(crate) struct InFlight {
 /// How many sealed runs are where.
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
-    running: usize,
-    failed: usize,
+    pub(super) running: usize,
+    pub(super) failed: usize,
 }
 
 /// An upload to be done.
@@ -45,8 +46,8 @@ pub(crate) struct Upload {
 pub(crate) enum Step {
     /// It is committed.
     Done,
-    /// It has to be known in which form the server keeps the file.
-    NeedForm,
+    /// This one, the first in the queue, needs the bytes around it.
+    Copy(u64),
     /// Send [`FileState::plan_commit`]; `last` where the run is in it.
     Commit { last: bool },
     /// Uploads are under way, or are waiting to be started.
@@ -62,7 +63,7 @@ pub(crate) enum CommitOutcome {
     Applied { attr: Attr, durable: bool },
     /// The server refused it and changed nothing.
     Refused,
-    /// Nobody waited for the answer.
+    /// There was no answer that says what became of it.
     Unknown,
 }
 
@@ -84,15 +85,16 @@ impl FileState {
         let again = sealed.object.replace(object) == Some(object);
         sealed.progress = Progress::Uploading;
         self.uploads.running += 1;
-        Some(Upload { id, object, again, start: sealed.start, chunks: sealed.chunks.clone() })
+        let (start, chunks) = sealed.body();
+        Some(Upload { id, object, again, start, chunks })
     }
 
-    /// Notes how an upload ended.
-    pub(crate) fn settle_upload(&mut self, id: u64, object: ObjectId, result: Result<Piece, Errno>) {
-        let Some(place) = self.place_of(id) else { return };
+    /// Notes how an upload ended. `false` where nobody has a use for the object any more.
+    pub(crate) fn settle_upload(&mut self, id: u64, object: ObjectId, result: Result<Piece, Errno>) -> bool {
+        let Some(place) = self.place_of(id) else { return false };
         let sealed = &mut self.sealed[place];
         if sealed.object != Some(object) || !matches!(sealed.progress, Progress::Uploading) {
-            return;
+            return false;
         }
         self.uploads.running -= 1;
         sealed.progress = match result {
@@ -102,6 +104,7 @@ impl FileState {
                 Progress::Failed(errno)
             }
         };
+        true
     }
 
     /// Lets failed uploads be tried again.
@@ -117,11 +120,11 @@ impl FileState {
     pub(crate) fn restore_all(&mut self) {
         self.uploads.failed = 0;
         for sealed in self.sealed.iter_mut().filter(|sealed| !matches!(sealed.progress, Progress::Uploading)) {
-            sealed.renew();
+            let _ = sealed.renew();
         }
     }
 
-    fn place_of(&self, id: u64) -> Option<usize> {
+    pub(super) fn place_of(&self, id: u64) -> Option<usize> {
         self.sealed.binary_search_by_key(&id, |sealed| sealed.id).ok()
     }
 
@@ -136,15 +139,18 @@ impl FileState {
     }
 
     /// What brings the sealed run `id` nearer to its commit. `eager`: runs that are worth a commit of their own.
-    pub(crate) fn step(&mut self, id: u64, eager: usize) -> Step {
+    pub(crate) fn step(&self, id: u64, eager: usize) -> Step {
         let Some(place) = self.place_of(id) else { return Step::Done };
-        if !self.knows_form() {
-            return Step::NeedForm;
-        }
-        let place = place + usize::from(self.underlay_inline());
         let stored = self.stored_in_front();
         if stored > place || stored >= eager {
             return Step::Commit { last: stored > place };
+        }
+        let next = &self.sealed[stored];
+        match next.progress {
+            Progress::Incomplete if stored == 0 => return Step::Copy(next.id),
+            // Nothing more goes into one commit.
+            Progress::Incomplete | Progress::Stored(_) => return Step::Commit { last: false },
+            Progress::Ready | Progress::Uploading | Progress::Failed(_) => {}
         }
         if self.uploads.failed == 0 {
             return Step::Wait;
@@ -158,7 +164,7 @@ impl FileState {
 
     /// Whether `eager` runs could be committed at once.
     pub(crate) fn is_worth_commit(&self, eager: usize) -> bool {
-        self.knows_form() && self.stored_in_front() >= eager
+        self.stored_in_front() >= eager
     }
 
     /// The commit of the oldest sealed runs that are stored.
@@ -168,41 +174,48 @@ impl FileState {
         let mut size_min = 0;
         for sealed in self.sealed.iter().take(count) {
             if let Progress::Stored(piece) = &sealed.progress {
-                changes.push(BlockChange::Write(BlockIndex(sealed.block), piece.clone()));
+                changes.push(sealed.change(piece.clone()));
             }
-            size_min = size_min.max(self.offset_of(sealed.block) + u64::from(sealed.end()));
+            if !sealed.runs.is_empty() {
+                size_min = size_min.max(self.offset_of(sealed.block) + u64::from(sealed.written_end()));
+            }
         }
-        self.in_flight = Some(InFlight { count, inline: None });
+        self.in_flight = Some(self.in_flight(count, None));
         self.commit_of(ino, changes, None, size_min, durable)
+    }
+
+    fn in_flight(&self, count: usize, inline: Option<Bytes>) -> InFlight {
+        let last = count.checked_sub(1).map(|last| self.sealed[last].id);
+        InFlight { last, count, inline }
     }
 
     /// The commit of a small file's whole content, where all of it is known here and nothing is on its way yet.
     pub(crate) fn plan_inline(&mut self, ino: InodeId, durable: bool) -> Option<Commit> {
         let size = self.size();
-        let untouched = |sealed: &Sealed| matches!(sealed.progress, Progress::Ready | Progress::Failed(_));
-        if size > u64::from(INLINE_MAX) || !self.sealed.iter().all(untouched) {
+        let touched = |sealed: &Sealed| matches!(sealed.progress, Progress::Uploading | Progress::Stored(_));
+        if !self.is_small() || self.sealed.iter().any(touched) || !matches!(self.base_block(0), KnownBlock::Hole) {
             return None;
         }
+        let base = self.map.inline()?;
         let mut content = vec![0; size as usize];
-        match &self.map {
-            BlockMap::Inline(base) => {
-                let len = base.len().min(content.len());
-                content[..len].copy_from_slice(&base[..len]);
-            }
-            _ if matches!(self.base_block(0), KnownBlock::Hole) => {}
-            _ => return None,
+        let len = base.len().min(content.len());
+        content[..len].copy_from_slice(&base[..len]);
+        for block in self.buffered_blocks() {
+            self.seal(block);
         }
-        self.seal_all();
         for sealed in &self.sealed {
-            let mut place = sealed.start as usize;
-            for chunk in &sealed.chunks {
-                content[place..place + chunk.len()].copy_from_slice(chunk);
-                place += chunk.len();
+            for (start, bytes) in sealed.slices(0, self.block_size) {
+                content[start as usize..start as usize + bytes.len()].copy_from_slice(&bytes);
             }
         }
         let content = Bytes::from(content);
-        self.in_flight = Some(InFlight { count: self.sealed.len(), inline: Some(content.clone()) });
+        self.in_flight = Some(self.in_flight(self.sealed.len(), Some(content.clone())));
         Some(self.commit_of(ino, Vec::new(), Some(content), size, durable))
+    }
+
+    /// Whether all of the content fits into the inode record.
+    pub(crate) fn is_small(&self) -> bool {
+        self.size() <= u64::from(INLINE_MAX)
     }
 
     /// Notes how the commit that is in flight ended.
@@ -214,7 +227,8 @@ impl FileState {
             CommitOutcome::Unknown => {
                 // Perhaps the pieces are part of the file by now. Their bytes are stored and committed once more, under
                 // other ids: the server takes an id only once.
-                self.sealed.iter_mut().take(in_flight.count).for_each(Sealed::renew);
+                let sent = self.sent(&in_flight);
+                self.given_up.extend(self.sealed.iter_mut().take(sent).filter_map(Sealed::renew));
                 self.forget_map();
             }
         }
@@ -225,69 +239,67 @@ impl FileState {
         self.undurable = false;
     }
 
+    /// Sealed runs in front of the queue that were in a commit.
+    fn sent(&self, in_flight: &InFlight) -> usize {
+        in_flight.last.map_or(0, |last| self.sealed.partition_point(|sealed| sealed.id <= last))
+    }
+
     fn settle_applied(&mut self, in_flight: InFlight, attr: &Attr, durable: bool) {
-        let count = in_flight.count.min(self.sealed.len());
-        let sealed: Vec<Sealed> = self.sealed.drain(..count).collect();
+        let sent = self.sent(&in_flight);
+        let sealed: Vec<Sealed> = self.sealed.drain(..sent).collect();
         for sealed in &sealed {
             self.pending.len -= sealed.len();
             self.pending.memory -= sealed.memory();
         }
-        if self.pending.len == 0 {
+        if self.pending.len == 0 && self.sealed.is_empty() {
             self.pending = Pending::default();
         }
         self.undurable = !durable;
+        if in_flight.inline.is_some() {
+            self.given_up.extend(sealed.iter().filter_map(|sealed| sealed.object));
+        }
         if attr.version <= self.committed.version {
             // What is known is of this commit or of a later time: the map has it all.
             return;
         }
-        if attr.version > self.committed.version + 1 {
+        // What was dropped meanwhile was committed all the same, and cannot be put into the map any more.
+        if attr.version > self.committed.version + 1 || sealed.len() < in_flight.count {
             self.change_foreign(attr);
             return;
         }
-        let blocks_before = self.committed_blocks();
+        let (blocks_before, version) = (self.committed_blocks(), self.committed.version);
         self.committed = Committed::of(attr);
         match in_flight.inline {
-            Some(content) => self.map = BlockMap::Inline(content),
-            None => self.apply_pieces(sealed, blocks_before),
+            Some(content) => self.map = BlockMap::of_inline(content, self.committed_blocks()),
+            None => self.apply_pieces(sealed, blocks_before, version),
         }
     }
 
-    fn apply_pieces(&mut self, sealed: Vec<Sealed>, blocks_before: u64) {
-        if self.inline_len().is_some() {
-            // The inode record held all the content there was, so that no block had pieces.
-            self.map = BlockMap::empty();
-            self.map.learn_holes(0..blocks_before);
-        }
+    fn apply_pieces(&mut self, sealed: Vec<Sealed>, blocks_before: u64, version: u64) {
         self.map.learn_holes(blocks_before..self.committed_blocks());
+        let around = Change { block_size: self.block_size, version, size: self.committed.size };
         for sealed in sealed {
-            if let Progress::Stored(piece) = sealed.progress {
-                self.map.apply(BlockChange::Write(BlockIndex(sealed.block), piece));
+            if let Progress::Stored(piece) = &sealed.progress {
+                self.map.apply(sealed.change(piece.clone()), around);
             }
         }
-    }
-
-    /// The first piece of a file takes its content out of the inode record: that content becomes a piece below all
-    /// others. Returns whether it was put in front of the queue.
-    fn underlay_inline(&mut self) -> bool {
-        let BlockMap::Inline(content) = &self.map else { return false };
-        let len = content.len().min(usize::try_from(self.committed.size).unwrap_or(usize::MAX));
-        let covers = |sealed: &Sealed| sealed.block == 0 && sealed.start == 0 && sealed.end() as usize >= len;
-        if len == 0 || self.sealed.front().is_some_and(covers) {
-            return false;
-        }
-        let run = Run { start: 0, chunks: vec![content.slice(..len)] };
-        let id = self.sealed.front().map_or(self.next_id, |front| front.id) - 1;
-        let sealed = Sealed::new(id, 0, run);
-        self.pending.len += sealed.len();
-        self.pending.memory += sealed.memory();
-        self.sealed.push_front(sealed);
-        true
+        self.map.drop_covered_inline();
     }
 
     /// Sealed runs at the front of the queue that one commit can carry.
-    fn stored_in_front(&self) -> usize {
-        let stored = self.sealed.iter().take_while(|sealed| matches!(sealed.progress, Progress::Stored(_)));
-        stored.take(COMMIT_BLOCKS_MAX).count()
+    pub(super) fn stored_in_front(&self) -> usize {
+        let mut copies = 0;
+        let stored = self.sealed.iter().take(COMMIT_BLOCKS_MAX).take_while(|sealed| {
+            copies += sealed.copied_count();
+            matches!(sealed.progress, Progress::Stored(_)) && copies <= COPIES_MAX
+        });
+        stored.count()
+    }
+
+    /// A commit of nothing, for others to fill in.
+    pub(crate) fn empty_commit(&self, ino: InodeId, mtime: Timespec) -> Commit {
+        let base_version = self.committed.version;
+        Commit { ino, changes: Vec::new(), inline: None, base_version, size_min: 0, mtime, durable: false }
     }
 
     fn commit_of(
@@ -299,6 +311,6 @@ impl FileState {
         durable: bool,
     ) -> Commit {
         let mtime = self.pending.mtime.unwrap_or(self.committed.mtime);
-        Commit { ino, changes, inline, base_version: self.committed.version, size_min, mtime, durable }
+        Commit { changes, inline, size_min, durable, ..self.empty_commit(ino, mtime) }
     }
 }

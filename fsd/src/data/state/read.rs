@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use proto::Piece;
+use proto::{Piece, gaps};
 
 use super::FileState;
-use crate::data::map::{BlockMap, KnownBlock};
+use crate::data::map::KnownBlock;
 
 /// What a read takes.
 #[derive(Debug)]
@@ -74,9 +74,6 @@ impl FileState {
     /// The first block whose map is needed to tell.
     pub(crate) fn plan_ahead(&self, range: Range<u64>) -> Result<Vec<StoredRange>, u64> {
         let mut stored = Vec::new();
-        if self.inline_len().is_some() {
-            return Ok(stored);
-        }
         for (block, range) in self.blocks_of(range.start, range.end - range.start, self.committed.size) {
             match self.base_block(block) {
                 KnownBlock::Unknown => return Err(block),
@@ -110,7 +107,8 @@ impl FileState {
                     }
                 }
                 Source::Sealed(index) => {
-                    segments.extend(self.sealed[index].slices(layer.start, layer.end).map(Segment::Bytes));
+                    let slices = self.sealed[index].slices(layer.start, layer.end);
+                    segments.extend(slices.map(|(_, slice)| Segment::Bytes(slice)));
                 }
                 Source::Buffer => {
                     let slices = self.buffers[&block].slices(layer.start, layer.end);
@@ -126,8 +124,9 @@ impl FileState {
     fn layers(&self, block: u64, range: Range<u32>) -> Vec<Layer> {
         let mut layers = vec![Layer { start: range.start, end: range.end, source: Source::Committed }];
         for (index, sealed) in self.sealed.iter().enumerate().filter(|(_, sealed)| sealed.block == block) {
-            let (start, end) = (sealed.start.max(range.start), sealed.end().min(range.end));
-            paint(&mut layers, Layer { start, end, source: Source::Sealed(index) });
+            for (start, slice) in sealed.slices(range.start, range.end) {
+                paint(&mut layers, Layer { start, end: start + slice.len() as u32, source: Source::Sealed(index) });
+            }
         }
         if let Some(buffer) = self.buffers.get(&block) {
             for (start, slice) in buffer.slices(range.start, range.end) {
@@ -137,31 +136,58 @@ impl FileState {
         layers
     }
 
-    fn plan_committed(&self, block: u64, range: Range<u32>, segments: &mut Vec<Segment>) -> bool {
+    /// Adds the segments of the committed bytes of a range, zeroes behind the end of the file. `false` where the block's
+    /// map is not known.
+    pub(super) fn plan_committed(&self, block: u64, range: Range<u32>, segments: &mut Vec<Segment>) -> bool {
         let block_start = self.offset_of(block);
         let committed_end = self.committed.size.saturating_sub(block_start).min(u64::from(self.block_size)) as u32;
-        let held = range.start..range.end.min(committed_end).max(range.start);
-        let mut place = held.start;
-        if let BlockMap::Inline(content) = &self.map {
-            let content_end = if block == 0 { held.end.min(content.len() as u32) } else { 0 };
-            if place < content_end {
-                segments.push(Segment::Bytes(content.slice(place as usize..content_end as usize)));
-                place = content_end;
-            }
-        } else if !held.is_empty() {
+        let held_end = range.end.min(committed_end).max(range.start);
+        if range.start < held_end {
+            let held = range.start..held_end;
             match self.base_block(block) {
                 KnownBlock::Unknown => return false,
-                KnownBlock::Hole => {}
-                KnownBlock::Pieces(pieces) => {
-                    segments.push(Segment::Pieces(StoredRange { pieces, start: held.start, end: held.end }));
-                    place = held.end;
-                }
+                KnownBlock::Hole => self.plan_unstored(block, held, segments),
+                KnownBlock::Pieces(pieces) => self.plan_pieces(block, &pieces, held, segments),
             }
         }
-        if place < range.end {
-            segments.push(Segment::Zeroes(u64::from(range.end - place)));
-        }
+        push_zeroes(segments, u64::from(range.end - held_end));
         true
+    }
+
+    fn plan_pieces(&self, block: u64, pieces: &Arc<Vec<Piece>>, range: Range<u32>, segments: &mut Vec<Segment>) {
+        let stored = |start: u32, end: u32, segments: &mut Vec<Segment>| {
+            if start < end {
+                segments.push(Segment::Pieces(StoredRange { pieces: Arc::clone(pieces), start, end }));
+            }
+        };
+        // The reader makes zeroes of gaps, but does not know of the bytes in the inode record.
+        let inline_end = if block == 0 { self.inline_len().unwrap_or(0) as u32 } else { 0 };
+        let mut place = range.start;
+        for gap in gaps(pieces, range.start, range.end.min(inline_end)) {
+            stored(place, gap.start, segments);
+            self.plan_unstored(block, gap.clone(), segments);
+            place = gap.end;
+        }
+        stored(place, range.end, segments);
+    }
+
+    /// Adds bytes of no piece: from the inode record, then zeroes.
+    fn plan_unstored(&self, block: u64, range: Range<u32>, segments: &mut Vec<Segment>) {
+        let mut place = range.start;
+        if let Some(inline) = self.map.inline().filter(|_| block == 0) {
+            let inline_end = range.end.min(inline.len() as u32);
+            if place < inline_end {
+                segments.push(Segment::Bytes(inline.slice(place as usize..inline_end as usize)));
+                place = inline_end;
+            }
+        }
+        push_zeroes(segments, u64::from(range.end - place));
+    }
+}
+
+fn push_zeroes(segments: &mut Vec<Segment>, len: u64) {
+    if len > 0 {
+        segments.push(Segment::Zeroes(len));
     }
 }
 

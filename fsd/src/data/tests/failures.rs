@@ -106,6 +106,64 @@ async fn ids_of_a_session_that_is_over_are_replaced() {
 }
 
 #[tokio::test]
+async fn commit_whose_answer_is_lost_with_the_session_is_repeated_by_the_same_flush() {
+    for len in [100, 100_000] {
+        let mount = Mount::new();
+        mount.write(0, &pattern(len, 1)).await.unwrap();
+        mount.server.state().lost_replies = 2;
+        mount.flush().await.unwrap();
+        assert_eq!(mount.committed().await, pattern(len, 1));
+        assert_eq!(mount.read(0, 200_000).await.unwrap(), pattern(len, 1));
+        assert!(!mount.file.is_dirty());
+        assert_eq!(mount.server.state().strange_ids, 0);
+        mount.server.state().lost_replies = 1000;
+        mount.write(10, b"x").await.unwrap();
+        assert_eq!(mount.flush().await, Err(Errno::EIO), "not for ever");
+        mount.server.state().lost_replies = 0;
+        mount.flush().await.unwrap();
+        let mut expected = pattern(len, 1);
+        expected[10] = b'x';
+        assert_eq!(mount.committed().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn objects_that_are_thrown_away_are_given_back() {
+    let mount = Mount::of(&Server::new(), &Arc::new(MemoryStore::new()), 64 << 20);
+    for round in 0..200 {
+        // Sealed, uploaded, and then emptied by an open before it is committed.
+        mount.write(0, &pattern(BLOCK as usize, round)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let quiet = mount.plane.quiet(INO).await.unwrap();
+        mount.plane.settle_truncating_open(quiet);
+    }
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    for round in 0..300 {
+        mount.write(round * u64::from(BLOCK), &pattern(BLOCK as usize, round)).await.unwrap();
+    }
+    mount.flush().await.unwrap();
+    let state = mount.server.state();
+    assert_eq!(state.given_back.len(), 200);
+    assert_eq!(state.strange_ids, 0);
+}
+
+#[tokio::test]
+async fn map_that_makes_no_sense_is_refused() {
+    let mount = Mount::new();
+    mount.write(0, &pattern(100_000, 1)).await.unwrap();
+    mount.flush().await.unwrap();
+    let good = mount.server.state().blocks[&0][0].clone();
+    let piece = |start, end| proto::Piece { start, end, ..good.clone() };
+    for forged in [vec![piece(5, 4)], vec![piece(0, 60), piece(50, 90)], vec![piece(0, u32::MAX)]] {
+        mount.server.state().blocks.insert(0, forged);
+        let reader = Mount::of(&mount.server, &mount.store, 0);
+        assert_eq!(reader.read(0, 100).await, Err(Errno::EPROTO));
+        reader.write(10, b"x").await.unwrap();
+        assert_eq!(reader.flush().await, Err(Errno::EPROTO));
+    }
+}
+
+#[tokio::test]
 async fn application_that_tries_for_ever_does_not_use_up_the_ids() {
     let mount = Mount::new();
     mount.store.fail_puts(StoreErrorKind::NoSpace, 200);

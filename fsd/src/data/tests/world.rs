@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use block::MemoryStore;
 use bytes::Bytes;
-use proto::limits::{COMMIT_BLOCKS_MAX, INLINE_MAX, PIECES_MAX};
+use proto::limits::{COMMIT_BLOCKS_MAX, COPIES_MAX, INLINE_MAX, PIECES_MAX};
 use proto::{
-    Attr, BlockChange, BlockIndex, BlockStoreSettings, Caller, Commit, Compression, Errno, FileKind, InodeId, Layout,
-    ObjectId, Piece, Reply, Request, Timespec, VolumeId, VolumeSettings, insert_piece, punch,
+    Attr, Below, BlockChange, BlockIndex, BlockStoreSettings, Caller, Commit, Compression, Errno, FileKind, InodeId,
+    Layout, ObjectId, Piece, Reply, Request, Timespec, VolumeId, VolumeSettings, gaps, insert_piece, punch,
 };
+
+use tokio::sync::Semaphore;
 
 use crate::client::MetaClient;
 use crate::data::{DataPlane, DataSettings, File};
@@ -23,6 +25,41 @@ pub(super) const NOW: Timespec = Timespec { secs: 1000, nanos: 5 };
 #[derive(Default)]
 pub(super) struct Server {
     state: Mutex<ServerState>,
+    gates: Mutex<Vec<Arc<Gate>>>,
+}
+
+/// Where a request of some kind is held up: scripts who overtakes whom.
+pub(super) struct Gate {
+    holds: fn(&Request) -> bool,
+    at: Side,
+    reached: Semaphore,
+    opened: Semaphore,
+}
+
+/// Where on its way a request is held up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Before the server sees it.
+    Request,
+    /// When the server has carried it out, before the answer arrives.
+    Reply,
+}
+
+impl Gate {
+    /// Waits until a request stands at the gate.
+    pub(super) async fn reached(&self) {
+        self.reached.acquire().await.unwrap().forget();
+    }
+
+    /// Lets it through, and every later one.
+    pub(super) fn open(&self) {
+        self.opened.add_permits(1 << 20);
+    }
+
+    async fn pass(&self) {
+        self.reached.add_permits(1);
+        self.opened.acquire().await.unwrap().forget();
+    }
 }
 
 #[derive(Default)]
@@ -30,15 +67,24 @@ pub(super) struct ServerState {
     pub(super) attr: Option<Attr>,
     pub(super) inline: Option<Bytes>,
     pub(super) blocks: BTreeMap<u64, Vec<Piece>>,
-    granted: BTreeSet<ObjectId>,
+    pub(super) granted: BTreeSet<ObjectId>,
+    /// Ids that were taken back.
+    pub(super) given_back: Vec<ObjectId>,
     next_object: u64,
     /// Answers of the next commits, where they are to fail.
     pub(super) commit_failures: VecDeque<Errno>,
+    /// Answers of commits that get lost with the session: nobody knows whether it was carried out.
+    pub(super) lost_replies: usize,
+    /// Somebody else changes the file before each request.
+    pub(super) restless: bool,
     /// Every request and every answer takes this long.
     pub(super) delay: Option<Duration>,
     /// Commits of files that small go into blocks all the same.
     pub(super) refuse_inline: bool,
     pub(super) commits: usize,
+    pub(super) rewrites: usize,
+    /// Commits refused because a block would consist of too many pieces.
+    pub(super) too_many_pieces: usize,
     pub(super) inline_commits: usize,
     pub(super) durable_commits: usize,
     pub(super) layouts: usize,
@@ -79,6 +125,26 @@ impl Server {
         self.state().attr.unwrap()
     }
 
+    /// Holds up the requests that `holds` knows, until the gate is opened.
+    pub(super) fn gate(&self, at: Side, holds: fn(&Request) -> bool) -> Arc<Gate> {
+        let gate = Gate { holds, at, reached: Semaphore::new(0), opened: Semaphore::new(0) };
+        let gate = Arc::new(gate);
+        self.gates.lock().unwrap().push(gate.clone());
+        gate
+    }
+
+    /// Takes all gates away. Who stands at one goes on when it is opened.
+    pub(super) fn remove_gates(&self) {
+        self.gates.lock().unwrap().clear();
+    }
+
+    async fn pass_gates(&self, at: Side, request: &Request) {
+        let gates = self.gates.lock().unwrap().clone();
+        for gate in gates.into_iter().filter(|gate| gate.at == at && (gate.holds)(request)) {
+            gate.pass().await;
+        }
+    }
+
     /// What an open would be told: the attributes and the first block of the map.
     pub(super) fn open(&self) -> (Attr, Layout) {
         let state = self.state();
@@ -88,14 +154,18 @@ impl Server {
 
 impl ServerState {
     fn answer(&mut self, request: Request) -> Result<Reply, Errno> {
+        self.attr.as_mut().unwrap().version += u64::from(self.restless);
         match request {
             Request::GetAttr { .. } => Ok(Reply::Entry(self.attr.unwrap())),
             Request::GetLayout { first, count, .. } => {
                 self.layouts += 1;
-                Ok(Reply::Layout(self.layout(first.0, u64::from(count))))
+                Ok(Reply::Layout(self.attr.unwrap(), self.layout(first.0, u64::from(count))))
             }
-            Request::GrantObjects { count } => {
+            Request::GrantObjects { count, given_back } => {
                 self.grants += 1;
+                for object in given_back.iter().filter(|object| self.granted.remove(object)) {
+                    self.given_back.push(*object);
+                }
                 let first = self.next_object;
                 self.next_object += u64::from(count);
                 self.granted.extend((first..self.next_object).map(ObjectId));
@@ -138,53 +208,70 @@ impl ServerState {
             self.blocks.clear();
         } else {
             assert!(commit.changes.len() <= COMMIT_BLOCKS_MAX);
-            let objects: Vec<ObjectId> = commit.changes.iter().filter_map(object_of).collect();
+            let objects: Vec<ObjectId> =
+                commit.changes.iter().filter_map(BlockChange::piece).map(|piece| piece.object).collect();
             if !objects.iter().all(|object| self.granted.contains(object)) {
                 self.strange_ids += 1;
                 return Err(Errno::EPERM);
             }
-            // Pieces take the content out of the inode record, and must replace all of it.
-            if let Some(inline) = &self.inline
-                && !objects.is_empty()
-            {
-                if !covers(&commit.changes, inline.len() as u32) {
-                    return Err(Errno::EAGAIN);
-                }
-                self.inline = None;
+            let ends = commit.changes.iter().filter_map(|change| Some((change.block().0, change.written_end()?)));
+            let end = ends.map(|(index, end)| index * u64::from(BLOCK) + u64::from(end)).max().unwrap_or(0);
+            let size = attr.size.max(commit.size_min).max(end);
+            let blocks = self.blocks.clone();
+            for change in commit.changes {
+                self.apply(change, size);
+            }
+            if self.blocks.values().any(|pieces| pieces.len() > PIECES_MAX) {
+                self.blocks = blocks;
+                self.too_many_pieces += 1;
+                return Err(Errno::EAGAIN);
             }
             self.granted.retain(|object| !objects.contains(object));
-            for change in commit.changes {
-                match change {
-                    BlockChange::Write(index, piece) => {
-                        assert!(piece.is_valid(BLOCK));
-                        insert_piece(self.blocks.entry(index.0).or_default(), piece);
-                        assert!(self.blocks[&index.0].len() <= PIECES_MAX);
-                    }
-                    BlockChange::Punch(index, start, end) => {
-                        self.punch(index.0, start, end);
-                    }
-                }
+            let inline_len = self.inline.as_ref().map_or(0, Bytes::len) as u32;
+            if self.blocks.get(&0).is_some_and(|pieces| gaps(pieces, 0, inline_len).is_empty()) {
+                self.inline = None;
             }
+            self.attr.as_mut().unwrap().size = size;
         }
         self.durable_commits += usize::from(commit.durable);
         let attr = self.attr.as_mut().unwrap();
         attr.size = attr.size.max(commit.size_min);
-        attr.mtime = commit.mtime;
+        let is_newest = commit.base_version == attr.version;
+        attr.mtime = if is_newest { commit.mtime } else { commit.mtime.max(attr.mtime) };
         attr.version += 1;
         Ok(*attr)
     }
 
-    fn punch(&mut self, index: u64, start: u32, end: u32) {
-        match &mut self.inline {
-            Some(inline) if index == 0 => {
-                let mut content = inline.to_vec();
-                let len = content.len();
-                content[len.min(start as usize)..len.min(end as usize)].fill(0);
-                *inline = content.into();
+    fn apply(&mut self, change: BlockChange, size: u64) {
+        let index = change.block().0;
+        let inline_len = self.inline.as_ref().map_or(0, Bytes::len) as u32;
+        let below = Below {
+            inline_end: if index == 0 { inline_len } else { 0 },
+            version: self.attr.unwrap().version,
+            end: size.saturating_sub(index * u64::from(BLOCK)).min(BLOCK.into()) as u32,
+        };
+        match change {
+            BlockChange::Write(_, piece) => {
+                assert!(piece.is_valid(BLOCK));
+                insert_piece(self.blocks.entry(index).or_default(), piece);
             }
-            Some(_) => {}
-            None => punch(self.blocks.entry(index).or_default(), start, end),
+            BlockChange::Rewrite(_, rewrite) => {
+                assert!(rewrite.is_valid(BLOCK) && rewrite.copied.len() <= COPIES_MAX);
+                self.rewrites += 1;
+                rewrite.apply(self.blocks.entry(index).or_default(), below);
+            }
+            BlockChange::Punch(_, start, end) => self.punch(index, start, end),
         }
+    }
+
+    fn punch(&mut self, index: u64, start: u32, end: u32) {
+        if let Some(inline) = self.inline.as_mut().filter(|_| index == 0) {
+            let mut content = inline.to_vec();
+            let len = content.len();
+            content[len.min(start as usize)..len.min(end as usize)].fill(0);
+            *inline = content.into();
+        }
+        punch(self.blocks.entry(index).or_default(), start, end);
     }
 
     fn clip(&mut self, size: u64) {
@@ -216,30 +303,19 @@ impl ServerState {
     }
 }
 
-/// Whether pieces of the first block replace its first `len` bytes.
-fn covers(changes: &[BlockChange], len: u32) -> bool {
-    let mut covered = vec![false; len as usize];
-    for change in changes {
-        if let BlockChange::Write(BlockIndex(0), piece) = change {
-            covered[len.min(piece.start) as usize..len.min(piece.end) as usize].fill(true);
-        }
-    }
-    covered.iter().all(|covered| *covered)
-}
-
-fn object_of(change: &BlockChange) -> Option<ObjectId> {
-    match change {
-        BlockChange::Write(_, piece) => Some(piece.object),
-        BlockChange::Punch(..) => None,
-    }
-}
-
 impl MetaClient for Server {
     async fn call(&self, _caller: &Caller, request: Request) -> Result<Reply, Errno> {
         let delay = self.state().delay;
         travel(delay).await;
-        let reply = self.state().answer(request);
+        self.pass_gates(Side::Request, &request).await;
+        let reply = self.state().answer(request.clone());
+        self.pass_gates(Side::Reply, &request).await;
         travel(delay).await;
+        let mut state = self.state();
+        if matches!(request, Request::Commit(_)) && state.lost_replies > 0 {
+            state.lost_replies -= 1;
+            return Err(Errno::EIO);
+        }
         reply
     }
 }

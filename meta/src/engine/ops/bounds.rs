@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use proto::limits::{
-    BLOCKS_MAX, COMMIT_BLOCKS_MAX, FILE_SIZE_MAX, GRANT_MAX, GROUPS_MAX, HANDLES_MAX, INLINE_MAX, SYMLINK_MAX,
-    XATTR_NAME_MAX, XATTR_VALUE_MAX,
+    BLOCKS_MAX, COMMIT_BLOCKS_MAX, COPIES_MAX, FILE_SIZE_MAX, GRANT_MAX, GROUPS_MAX, HANDLES_MAX, INLINE_MAX,
+    SYMLINK_MAX, XATTR_NAME_MAX, XATTR_VALUE_MAX,
 };
 use proto::{
     AttrChanges, BlockChange, BlockIndex, Commit, Errno, FRAME_SIZE, NewNode, Piece, Refused, Request, RequestFrame,
@@ -28,7 +28,9 @@ pub(in super::super) fn check(block_size: u32, frame: &RequestFrame) -> Result<(
         }
         Request::Reclaim { claims } => well_formed(claims.len() <= HANDLES_MAX),
         Request::GetLayout { count, .. } => well_formed((1..=BLOCKS_MAX).contains(count)),
-        Request::GrantObjects { count } => well_formed((1..=GRANT_MAX).contains(count)),
+        Request::GrantObjects { count, given_back } => {
+            well_formed((1..=GRANT_MAX).contains(count) && given_back.len() <= GRANT_MAX as usize)
+        }
         Request::Commit(request) => commit(block_size, request),
         Request::SetXattr { name, value, .. } => {
             xattr_name(name)?;
@@ -91,21 +93,36 @@ fn commit(block_size: u32, commit: &Commit) -> Result<(), Refused> {
         return Err(Errno::EFBIG.into());
     }
     for change in &commit.changes {
-        let (index, end) = match change {
-            BlockChange::Write(index, piece) => {
+        let end = match change {
+            BlockChange::Write(_, piece) => {
                 well_formed(piece.is_valid(block_size) && is_storable(piece))?;
-                (*index, piece.end)
+                piece.end
             }
-            BlockChange::Punch(index, start, end) => {
+            BlockChange::Rewrite(_, rewrite) => {
+                well_formed(rewrite.is_valid(block_size) && is_storable(&rewrite.piece))?;
+                rewrite.piece.end
+            }
+            BlockChange::Punch(_, start, end) => {
                 well_formed(start < end && *end <= block_size)?;
-                (*index, *end)
+                *end
             }
         };
-        if position(block_size, index, end).is_none() {
+        if position(block_size, change.block(), end).is_none() {
             return Err(Errno::EFBIG.into());
         }
     }
-    Ok(())
+    copies(&commit.changes)
+}
+
+/// Copies are judged by what was there before the commit, so no hole of the same commit may have changed it.
+fn copies(changes: &[BlockChange]) -> Result<(), Refused> {
+    let copies = changes.iter().filter_map(|change| match change {
+        BlockChange::Rewrite(_, rewrite) => Some(rewrite.copied.len()),
+        BlockChange::Write(..) | BlockChange::Punch(..) => None,
+    });
+    let (count, rewrites) = copies.fold((0, 0), |(count, rewrites), copies| (count + copies, rewrites + 1));
+    let has_hole = changes.iter().any(|change| matches!(change, BlockChange::Punch(..)));
+    well_formed(count <= COPIES_MAX && !(rewrites > 0 && has_hole))
 }
 
 /// Offset in the file of byte `end` of a block, where it is within the length limit.

@@ -37,7 +37,8 @@ pub(super) fn layout<K: MetaKv>(
     if !volume.holds_open(ask.session.id, ino) {
         permit::access(&inode.attr, ask.caller, READ)?;
     }
-    Ok(Reply::Layout(map(volume, &inode, first, count.min(BLOCKS_MAX))?))
+    let layout = map(volume, &inode, first, count.min(BLOCKS_MAX))?;
+    Ok(Reply::Layout(inode.attr, layout))
 }
 
 /// The first blocks of a file that is opened. None of them where the file is changing meanwhile: the mount asks again.
@@ -65,7 +66,6 @@ fn map(view: &impl View, inode: &Inode, first: BlockIndex, count: u32) -> Outcom
         Layout { version: inode.attr.version, inline: None, first, behind: BlockIndex(all), blocks: Vec::new() };
     if let Content::Inline(bytes) = &inode.content {
         layout.inline = Some(bytes.clone());
-        return Ok(layout);
     }
     if !inode.has_blocks() {
         return Ok(layout);

@@ -1,4 +1,4 @@
-//! Granting object ids.
+//! Granting object ids, and taking back those that were written in vain.
 
 use proto::{Errno, ObjectId, Reply};
 
@@ -8,10 +8,20 @@ use crate::engine::grants::{Grant, OUTSTANDING_MAX};
 use crate::engine::tx::Tx;
 use crate::store::MetaKv;
 
-/// Grants ids that were never used. `EAGAIN` where the session holds too many that it has not committed.
-pub(super) fn grant<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, count: u32) -> Outcome<Reply> {
+/// Grants ids that were never used. `EAGAIN` where the session holds too many that it has not committed. Objects of ids
+/// that it gives back may have been written: they are dead.
+pub(super) fn grant<K: MetaKv>(
+    tx: &mut Tx<'_, K>,
+    ask: &Ask<'_>,
+    count: u32,
+    given_back: &[ObjectId],
+) -> Outcome<Reply> {
     let session = ask.session.id;
-    if tx.outstanding(session) + u64::from(count) > OUTSTANDING_MAX {
+    let dead = tx.granted(session, given_back);
+    let outstanding = tx.outstanding(session) - dead.len() as u64;
+    tx.take_objects(session, dead.clone())?;
+    tx.bury(dead, ask.now);
+    if outstanding + u64::from(count) > OUTSTANDING_MAX {
         return Err(Errno::EAGAIN.into());
     }
     let first = ObjectId(tx.counters.next_object);

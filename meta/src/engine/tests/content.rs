@@ -1,7 +1,9 @@
 //! Commits, truncation, inline content and what becomes of objects.
 
 use bytes::Bytes;
-use proto::{BlockChange, BlockIndex, Errno, Refused, Reply, Request};
+use proto::{
+    BlockChange, BlockIndex, Commit, Copied, Errno, ObjectId, Piece, Refused, Reply, Request, Rewrite, Source,
+};
 
 use super::world::{BLOCK_SIZE, LIMITS, ROOT, World, at, commit, piece};
 use crate::engine::VolumeLimits;
@@ -123,18 +125,122 @@ fn inline_content_takes_the_place_of_blocks() {
 }
 
 #[test]
-fn pieces_take_the_place_of_inline_content_only_if_they_cover_it() {
+fn pieces_lie_over_inline_content_and_take_its_place_when_they_cover_it() {
     let world = World::new();
     let root = world.superuser();
     let ino = root.create(ROOT, "f", 0o644).unwrap();
     root.commit_inline(ino, b"0123456789", 1).unwrap();
     let first = root.grant(3);
-    assert_eq!(root.commit(ino, vec![write(0, 2, 16, first)]), Err(Errno::EAGAIN));
-    assert_eq!(root.commit(ino, vec![write(1, 0, 16, first)]), Err(Errno::EAGAIN));
-    let both = vec![write(0, 2, 16, first), BlockChange::Punch(BlockIndex(0), 0, 2)];
-    assert_eq!(root.commit(ino, both).map(|attr| attr.allocated), Ok(14));
+    let attr = root.commit(ino, vec![write(0, 2, 16, first), write(2, 0, 4, first + 1)]).unwrap();
+    assert_eq!((attr.size, attr.allocated), (36, 28));
+    assert_eq!(root.layout(ino, 0, 1).unwrap().inline.as_deref(), Some(&b"0123456789"[..]));
+    assert_eq!(root.map(ino), [(0, 2, 16, 1), (2, 0, 4, 2)]);
+    world.check();
+    assert_eq!(root.commit(ino, vec![write(0, 0, 2, first + 2)]).map(|attr| attr.allocated), Ok(20));
     assert_eq!(root.layout(ino, 0, 1).unwrap().inline, None);
     world.check();
+}
+
+#[test]
+fn inline_content_below_pieces_is_cut_and_punched_with_them() {
+    let world = World::new();
+    let root = world.superuser();
+    let ino = root.create(ROOT, "f", 0o644).unwrap();
+    root.commit_inline(ino, b"0123456789", 1).unwrap();
+    root.write(ino, 0, 4, 16);
+    root.commit(ino, vec![BlockChange::Punch(BlockIndex(0), 2, 6)]).unwrap();
+    assert_eq!(root.layout(ino, 0, 1).unwrap().inline.as_deref(), Some(&b"01\0\0\0\x006789"[..]));
+    assert_eq!(root.map(ino), [(0, 6, 16, 1)]);
+    let attr = root.truncate(ino, 5).unwrap();
+    assert_eq!((attr.size, attr.allocated, root.map(ino), root.dead()), (5, 5, vec![], vec![1]));
+    assert_eq!(root.layout(ino, 0, 1).unwrap().inline.as_deref(), Some(&b"01\0\0\0"[..]));
+    root.truncate(ino, 0).unwrap();
+    assert_eq!((root.layout(ino, 0, 1).unwrap().inline, world.volume.stat().bytes_used), (None, 0));
+    world.check();
+}
+
+fn copied(start: u32, end: u32, source: Source) -> Copied {
+    Copied { start, end, source }
+}
+
+fn rewrite(index: u64, piece: Piece, copied: Vec<Copied>) -> BlockChange {
+    BlockChange::Rewrite(BlockIndex(index), Rewrite { piece, copied })
+}
+
+#[test]
+fn rewrite_counts_only_where_the_block_still_shows_what_was_copied() {
+    let world = World::new();
+    let root = world.superuser();
+    let other = world.user(world.mount(2, ROOT, false), root.caller.clone());
+    let ino = root.create(ROOT, "f", 0o644).unwrap();
+    other.open(ino, super::world::WRITE).unwrap();
+    root.write(ino, 0, 0, 4);
+    root.write(ino, 0, 8, 12);
+    let object = root.grant(2);
+    // Written is 6..7; the rest is a copy of what is there now.
+    let copies = |pieces: [u64; 2]| {
+        let source = pieces.map(|object| Source::Object(ObjectId(object)));
+        let holes = [copied(4, 6, Source::Hole), copied(7, 8, Source::Hole)];
+        vec![copied(0, 4, source[0]), holes[0], holes[1], copied(8, 12, source[1])]
+    };
+    assert_eq!(other.write(ino, 0, 2, 5), 5);
+    root.commit(ino, vec![rewrite(0, piece(0, 12, object), copies([1, 2]))]).unwrap();
+    assert_eq!(root.map(ino), [(0, 0, 2, 3), (0, 2, 5, 5), (0, 5, 12, 3)]);
+    assert_eq!(root.dead(), [1, 2]);
+    world.check();
+    // Cut off meanwhile: neither the bytes nor the length come back.
+    root.truncate(ino, 6).unwrap();
+    root.commit(ino, vec![rewrite(0, piece(0, 12, object + 1), copies([3, 3]))]).unwrap();
+    assert_eq!(root.map(ino), [(0, 0, 2, 4), (0, 2, 5, 5), (0, 5, 6, 3), (0, 6, 7, 4)]);
+    assert_eq!(root.stat(ino).unwrap().size, 7);
+    world.check();
+}
+
+#[test]
+fn rewrite_of_nothing_but_copies_changes_no_length_and_may_come_too_late() {
+    let world = World::new();
+    let root = world.superuser();
+    let ino = root.create(ROOT, "f", 0o644).unwrap();
+    let version = root.commit_inline(ino, b"0123456789", 1).unwrap().version;
+    let object = root.grant(2);
+    let fold = |object| rewrite(0, piece(0, 10, object), vec![copied(0, 10, Source::Inline(version))]);
+    root.commit_inline(ino, b"news", version).unwrap();
+    let attr = root.commit(ino, vec![fold(object)]).unwrap();
+    assert_eq!((attr.size, root.map(ino), root.dead()), (4, vec![], vec![object]));
+    assert_eq!(root.layout(ino, 0, 1).unwrap().inline.as_deref(), Some(&b"news"[..]));
+    let fold = rewrite(0, piece(0, 4, object + 1), vec![copied(0, 4, Source::Inline(attr.version))]);
+    let attr = root.commit(ino, vec![fold]).unwrap();
+    assert_eq!((attr.size, attr.allocated, root.map(ino)), (4, 4, vec![(0, 0, 4, object + 1)]));
+    assert_eq!(root.layout(ino, 0, 1).unwrap().inline, None);
+    world.check();
+}
+
+#[test]
+fn size_that_is_set_makes_a_new_version_in_any_case() {
+    let world = World::new();
+    let root = world.superuser();
+    let ino = root.create(ROOT, "f", 0o644).unwrap();
+    let version = root.truncate(ino, 10).unwrap().version;
+    assert_eq!(root.truncate(ino, 10).map(|attr| attr.version), Ok(version + 1));
+    assert_eq!(root.truncate(ino, 4).map(|attr| attr.version), Ok(version + 2));
+    assert_eq!(root.truncate(ino, 0).map(|attr| attr.version), Ok(version + 3));
+    assert_eq!(root.truncate(ino, 0).map(|attr| attr.version), Ok(version + 4));
+    assert_eq!(root.chmod(ino, 0o600).map(|attr| attr.version), Ok(version + 4));
+}
+
+#[test]
+fn older_bytes_do_not_turn_back_the_time_of_change() {
+    let world = World::new();
+    let root = world.superuser();
+    let ino = root.create(ROOT, "f", 0o644).unwrap();
+    let write = |mtime, base_version| {
+        let change = write(0, 0, 8, root.grant(1));
+        root.ask(Request::Commit(Commit { mtime: at(mtime), base_version, ..commit(ino, vec![change]) })).unwrap();
+        root.stat(ino).unwrap().mtime
+    };
+    assert_eq!(write(900, 1), at(900));
+    assert_eq!(write(800, 1), at(900), "somebody else wrote at 900 since");
+    assert_eq!(write(800, 3), at(800), "a time that was set may be left behind");
 }
 
 #[test]
@@ -223,7 +329,7 @@ fn dead_objects_wait_for_retention_and_are_forgotten_when_told() {
     assert_eq!(dead(died + 99, 10), [0; 0]);
     assert_eq!(dead(died + 100, 2), [1, 2]);
     let forget = |ids: &[u64]| {
-        let ids: Vec<_> = ids.iter().map(|id| proto::ObjectId(*id)).collect();
+        let ids: Vec<_> = ids.iter().map(|id| ObjectId(*id)).collect();
         world.volume.forget_objects(&ids).unwrap();
     };
     forget(&[2, 4, 4000]);
@@ -255,13 +361,35 @@ fn uncommitted_objects_die_with_their_session() {
 }
 
 #[test]
+fn ids_given_back_are_dead_and_make_room_for_others() {
+    let world = World::new();
+    let root = world.superuser();
+    let other = world.user(world.mount(2, ROOT, false), root.caller.clone());
+    let ino = root.create(ROOT, "f", 0o644).unwrap();
+    let first = root.grant(4096);
+    let foreign = other.grant(1);
+    for _ in 1..16 {
+        root.grant(4096);
+    }
+    root.commit(ino, vec![write(0, 0, 8, first)]).unwrap();
+    // Committed, granted, named twice, somebody else's, never granted: the second only is taken back.
+    let given_back = [first, first + 1, first + 1, foreign, 1 << 40].map(ObjectId).to_vec();
+    let granted = root.ask(Request::GrantObjects { count: 2, given_back: given_back.clone() });
+    assert!(matches!(granted, Ok(Reply::Granted { count: 2, .. })), "{granted:?}");
+    assert_eq!((root.dead(), root.map(ino)), (vec![first + 1], vec![(0, 0, 8, first)]));
+    assert_eq!(root.commit(ino, vec![write(1, 0, 8, first + 1)]), Err(Errno::EPERM));
+    assert_eq!(root.ask(Request::GrantObjects { count: 1, given_back }), Err(Errno::EAGAIN.into()));
+    world.check();
+}
+
+#[test]
 fn session_cannot_hoard_object_ids() {
     let world = World::new();
     let root = world.superuser();
     for _ in 0..16 {
         root.grant(4096);
     }
-    assert_eq!(root.ask(Request::GrantObjects { count: 1 }), Err(Errno::EAGAIN.into()));
+    assert_eq!(root.ask(Request::GrantObjects { count: 1, given_back: Vec::new() }), Err(Errno::EAGAIN.into()));
 }
 
 #[test]
@@ -301,6 +429,17 @@ fn impossible_commits_are_refused() {
         vec![BlockChange::Punch(BlockIndex(0), 3, 3)],
         vec![BlockChange::Punch(BlockIndex(0), 3, BLOCK_SIZE + 1)],
         vec![BlockChange::Punch(BlockIndex(0), 0, 1); 1025],
+    ];
+    for changes in malformed {
+        assert_eq!(root.ask(Request::Commit(commit(ino, changes))), Err(Refused::Malformed));
+    }
+    let spans = || (0..8).map(|at| copied(2 * at, 2 * at + 1, Source::Nowhere)).collect();
+    let hole = BlockChange::Punch(BlockIndex(1), 0, 1);
+    let malformed = [
+        vec![rewrite(0, piece(0, 16, object), vec![copied(0, 17, Source::Hole)])],
+        vec![rewrite(0, piece(0, 16, object), vec![copied(4, 8, Source::Hole), copied(7, 9, Source::Hole)])],
+        (0..600).map(|index| rewrite(index, piece(0, 16, object), spans())).collect(),
+        vec![rewrite(0, piece(0, 16, object), vec![copied(4, 8, Source::Hole)]), hole],
     ];
     for changes in malformed {
         assert_eq!(root.ask(Request::Commit(commit(ino, changes))), Err(Refused::Malformed));

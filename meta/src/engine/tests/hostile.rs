@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use proptest::prelude::*;
 use proto::{
-    Access, AttrChanges, BlockChange, BlockIndex, Caller, Claim, Close, Commit, Errno, InodeId, Name, NewNode,
-    ObjectId, OperationId, Piece, Refused, RenameMode, Reply, Request, RequestFrame, SetTime, StoredFrame, Timespec,
-    XattrMode,
+    Access, AttrChanges, BlockChange, BlockIndex, Caller, Claim, Close, Commit, Copied, Errno, InodeId, Name, NewNode,
+    ObjectId, OperationId, Piece, Refused, RenameMode, Reply, Request, RequestFrame, Rewrite, SetTime, Source,
+    StoredFrame, Timespec, XattrMode,
 };
 
 use super::world::{BOTH, READ, ROOT, World, at, name};
@@ -60,7 +60,19 @@ fn change() -> impl Strategy<Value = BlockChange> {
     prop_oneof![
         (number(), any_piece()).prop_map(|(index, piece)| BlockChange::Write(BlockIndex(index), piece)),
         (number(), short(), short()).prop_map(|(index, start, end)| BlockChange::Punch(BlockIndex(index), start, end)),
+        (number(), any_piece(), prop::collection::vec(copied(), 0..4))
+            .prop_map(|(index, piece, copied)| BlockChange::Rewrite(BlockIndex(index), Rewrite { piece, copied })),
     ]
+}
+
+fn copied() -> impl Strategy<Value = Copied> {
+    let source = prop_oneof![
+        number().prop_map(|object| Source::Object(ObjectId(object))),
+        number().prop_map(Source::Inline),
+        Just(Source::Hole),
+        Just(Source::Nowhere),
+    ];
+    (short(), short(), source).prop_map(|(start, end, source)| Copied { start, end, source })
 }
 
 fn commit() -> impl Strategy<Value = Commit> {
@@ -148,7 +160,8 @@ fn request() -> impl Strategy<Value = Request> {
             count
         }),
         commit().prop_map(Request::Commit),
-        short().prop_map(|count| Request::GrantObjects { count }),
+        (short(), prop::collection::vec(number().prop_map(ObjectId), 0..4))
+            .prop_map(|(count, given_back)| Request::GrantObjects { count, given_back }),
         (ino(), any_bytes()).prop_map(|(ino, name)| Request::GetXattr { ino, name }),
         (ino(), any_bytes(), any_bytes(), xattr_mode).prop_map(|(ino, name, value, mode)| Request::SetXattr {
             ino,
@@ -199,8 +212,10 @@ fn too_long_lists_are_refused() {
     assert_eq!(ask(Request::Release { closes: vec![close; 4097] }), Err(Refused::Malformed));
     let claim = Claim { ino: ROOT, count: 1, write: false };
     assert_eq!(ask(Request::Reclaim { claims: vec![claim; 4097] }), Err(Refused::Malformed));
-    assert_eq!(ask(Request::GrantObjects { count: 4097 }), Err(Refused::Malformed));
-    assert_eq!(ask(Request::GrantObjects { count: 0 }), Err(Refused::Malformed));
+    assert_eq!(ask(Request::GrantObjects { count: 4097, given_back: Vec::new() }), Err(Refused::Malformed));
+    assert_eq!(ask(Request::GrantObjects { count: 0, given_back: Vec::new() }), Err(Refused::Malformed));
+    let given_back = vec![ObjectId(1); 4097];
+    assert_eq!(ask(Request::GrantObjects { count: 1, given_back }), Err(Refused::Malformed));
     let layout = |count| Request::GetLayout { ino: ROOT, first: BlockIndex(0), count };
     assert_eq!(ask(layout(1025)), Err(Refused::Malformed));
     assert_eq!(ask(layout(0)), Err(Refused::Malformed));

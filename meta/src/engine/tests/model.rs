@@ -33,9 +33,22 @@ pub(super) struct Node {
     pub(super) size: u64,
     pub(super) names: BTreeMap<String, u64>,
     pub(super) bytes: BTreeMap<u64, Byte>,
+    /// What a reader must see: a number for each byte that somebody wrote, wherever it is kept.
+    pub(super) values: BTreeMap<u64, u64>,
     /// Bytes of inline content; 0 = none.
     pub(super) inline_len: u64,
     pub(super) version: u64,
+}
+
+/// A block to be rewritten, by what a mount saw of the file.
+pub(super) struct Rewritten<'a> {
+    pub(super) block: u64,
+    pub(super) span: (u32, u32),
+    pub(super) object: u64,
+    /// Which bytes of the block are written; the others are copied.
+    pub(super) is_written: &'a dyn Fn(u32) -> bool,
+    /// The file when the mount looked.
+    pub(super) seen: &'a Node,
 }
 
 impl Node {
@@ -45,6 +58,26 @@ impl Node {
 
     pub(super) fn byte(&self, at: u64) -> Byte {
         self.bytes.get(&at).copied().unwrap_or(Byte::Hole)
+    }
+
+    pub(super) fn value(&self, at: u64) -> u64 {
+        self.values.get(&at).copied().unwrap_or(0)
+    }
+
+    /// Where a copy of a byte would come from: an object, the inode record of this version, or nowhere.
+    fn source(&self, at: u64) -> (Option<u64>, Option<u64>) {
+        match self.byte(at) {
+            Byte::Object(object) => (Some(object), None),
+            _ if at < self.inline_len => (None, Some(self.version)),
+            _ => (None, None),
+        }
+    }
+
+    /// Inline content that objects cover is not kept.
+    fn forget_covered(&mut self) {
+        if (0..self.inline_len).all(|at| matches!(self.byte(at), Byte::Object(_))) {
+            self.inline_len = 0;
+        }
     }
 }
 
@@ -324,12 +357,11 @@ impl Model {
 
     fn resize(&mut self, ino: u64, size: u64) {
         let node = self.nodes.get_mut(&ino).unwrap();
-        if node.size != size {
-            node.version += 1;
-            node.bytes.retain(|at, _| *at < size);
-            node.inline_len = node.inline_len.min(size);
-            node.size = size;
-        }
+        node.version += 1;
+        node.bytes.retain(|at, _| *at < size);
+        node.values.retain(|at, _| *at < size);
+        node.inline_len = node.inline_len.min(size);
+        node.size = size;
     }
 
     /// Whether the session may commit to the file at all.
@@ -356,24 +388,48 @@ impl Model {
         let node = self.writable(who, ino)?;
         let base = block * u64::from(BLOCK_SIZE);
         let (start, end) = (base + u64::from(span.0), base + u64::from(span.1));
-        if node.inline_len > 0 && object.is_some() {
-            ensure(start == 0 && end >= node.inline_len, Errno::EAGAIN)?;
-            node.inline_len = 0;
-        }
         for at in start..end {
             match object {
-                Some(object) => node.bytes.insert(at, Byte::Object(object)),
-                None => node.bytes.remove(&at),
-            };
+                Some(object) => {
+                    node.bytes.insert(at, Byte::Object(object));
+                    node.values.insert(at, object);
+                }
+                None => {
+                    node.bytes.remove(&at);
+                    node.values.remove(&at);
+                }
+            }
         }
         node.size = node.size.max(if object.is_some() { end } else { 0 });
         node.version += 1;
+        node.forget_covered();
+        Ok(ino)
+    }
+
+    /// Copies never change what a reader sees: only where it is kept, and only if it is still what was copied.
+    pub(super) fn rewrite(&mut self, who: Who, ino: u64, rewritten: &Rewritten<'_>) -> Answer<u64> {
+        let node = self.writable(who, ino)?;
+        let &Rewritten { block, span, object, is_written, seen } = rewritten;
+        let base = block * u64::from(BLOCK_SIZE);
+        let ends = (span.0..span.1).filter(|at| is_written(*at)).map(|at| base + u64::from(at) + 1);
+        node.size = node.size.max(ends.max().unwrap_or(0));
+        for (at, place) in (span.0..span.1).map(|at| (at, base + u64::from(at))) {
+            if is_written(at) {
+                node.values.insert(place, object);
+            } else if place >= node.size || node.source(place) != seen.source(place) {
+                continue;
+            }
+            node.bytes.insert(place, Byte::Object(object));
+        }
+        node.version += 1;
+        node.forget_covered();
         Ok(ino)
     }
 
     pub(super) fn write_inline(&mut self, who: Who, ino: u64, bytes: &[u8]) -> Answer<u64> {
         let node = self.writable(who, ino)?;
         node.bytes = bytes.iter().enumerate().map(|(at, byte)| (at as u64, Byte::Inline(*byte))).collect();
+        node.values = bytes.iter().enumerate().map(|(at, byte)| (at as u64, inline_value(*byte))).collect();
         node.inline_len = bytes.len() as u64;
         node.size = bytes.len() as u64;
         node.version += 1;
@@ -400,8 +456,13 @@ pub(super) enum Created {
 }
 
 fn new_node(kind: FileKind, perm: u16, uid: u32, gid: u32) -> Node {
-    let (names, bytes) = (BTreeMap::new(), BTreeMap::new());
-    Node { kind, perm, uid, gid, size: 0, names, bytes, inline_len: 0, version: 1 }
+    let (names, bytes, values) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    Node { kind, perm, uid, gid, size: 0, names, bytes, values, inline_len: 0, version: 1 }
+}
+
+/// What a reader sees of an inline byte; 0 is what nobody wrote.
+pub(super) fn inline_value(byte: u8) -> u64 {
+    if byte == 0 { 0 } else { 1 << 40 | u64::from(byte) }
 }
 
 fn ensure(holds: bool, errno: Errno) -> Answer<()> {

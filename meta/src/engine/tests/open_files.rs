@@ -118,7 +118,7 @@ fn session_that_ended_is_answered_nothing() {
     assert_eq!(world.volume.find_session(root.session.id), None);
     let open = root.ask(Request::Open { ino, access: BOTH, truncate: false });
     assert_eq!(open, Err(Refused::SessionEnded));
-    assert_eq!(root.ask(Request::GrantObjects { count: 1 }), Err(Refused::SessionEnded));
+    assert_eq!(root.ask(Request::GrantObjects { count: 1, given_back: Vec::new() }), Err(Refused::SessionEnded));
     let claim = root.ask(Request::Reclaim { claims: vec![Claim { ino, count: 1, write: true }] });
     assert_eq!(claim, Err(Refused::SessionEnded));
     world.check();

@@ -211,7 +211,7 @@ fn read_only_session_changes_nothing() {
     assert_eq!(reader.open(ino, WRITE).map(drop), Err(Errno::EROFS));
     assert_eq!(reader.open(ino, BOTH).map(drop), Err(Errno::EROFS));
     assert_eq!(reader.open_truncated(ino).map(drop), Err(Errno::EROFS));
-    assert_eq!(reader.ask(Request::GrantObjects { count: 1 }), Err(Errno::EROFS.into()));
+    assert_eq!(reader.ask(Request::GrantObjects { count: 1, given_back: Vec::new() }), Err(Errno::EROFS.into()));
     assert_eq!(reader.commit(ino, Vec::new()), Err(Errno::EROFS));
     assert!(reader.open(ino, READ).is_ok() && reader.lookup(ROOT, "f").is_ok());
 }

@@ -1,17 +1,17 @@
 //! Random operations of three sessions and three users, each answered as the model says; then every invariant.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use proto::dirent::DirRecords;
 use proto::{
-    Access, AttrChanges, BlockChange, BlockIndex, Caller, Close, Commit, Errno, FileKind, InodeId, NewNode, Refused,
-    RenameMode, Reply, Request,
+    Access, AttrChanges, BlockChange, BlockIndex, Caller, Close, Commit, Copied, Errno, FileKind, InodeId, Layout,
+    NewNode, Refused, RenameMode, Reply, Request, Rewrite, Source,
 };
 
-use super::model::{Answer, Byte, Created, Model, Who};
+use super::model::{Answer, Byte, Created, Model, Node, Rewritten, Who, inline_value};
 use super::world::{BLOCK_SIZE, LIMITS, User, World, commit, name, piece};
 use crate::engine::SessionContext;
 use crate::store::{MemoryKv, MetaKv};
@@ -32,14 +32,33 @@ pub(super) struct Pair<K: MetaKv> {
     inos: Vec<u64>,
     /// Every object id that was granted.
     objects: Vec<u64>,
+    /// What is in the objects that were written: of each byte of the file what a reader sees.
+    contents: BTreeMap<u64, BTreeMap<u64, u64>>,
+    /// What mounts saw of files, to rewrite blocks by when it is old.
+    looks: Vec<Look>,
     next_session: u128,
+}
+
+/// What a mount saw of a file.
+struct Look {
+    ino: u64,
+    layout: Layout,
+    node: Node,
 }
 
 impl<K: MetaKv> Pair<K> {
     pub(super) fn new(kv: K) -> Self {
         let world = World::on(kv, LIMITS);
-        let (model, inos) = (Model::new(), vec![1]);
-        let mut pair = Self { world, model, sessions: Vec::new(), inos, objects: Vec::new(), next_session: 10 };
+        let mut pair = Self {
+            world,
+            model: Model::new(),
+            sessions: Vec::new(),
+            inos: vec![1],
+            objects: Vec::new(),
+            contents: BTreeMap::new(),
+            looks: Vec::new(),
+            next_session: 10,
+        };
         pair.add_session(1, false);
         pair.step((12, 0, 0, 0, 0, 0));
         pair.step((2, 0, 0, 0, 0, 0));
@@ -79,7 +98,7 @@ impl<K: MetaKv> Pair<K> {
         let (name_b, name_d) = (NAMES[usize::from(b) % 5], NAMES[usize::from(d) % 5]);
         let perm = PERMS[usize::from(c) % 8];
         let (dir, other) = (self.ino(a), self.ino(c));
-        match what % 24 {
+        match what % 28 {
             0 | 1 => self.create(who, dir, name_b, perm, d % 4 == 0),
             2 | 3 => self.make(who, dir, name_b, NewNode::Directory { perm: perm & 0o1777 }),
             4 => self.make(who, dir, name_b, NewNode::Symlink { target: Bytes::from_static(b"to") }),
@@ -99,6 +118,8 @@ impl<K: MetaKv> Pair<K> {
             20 => self.write_inline(who, dir, b),
             21 => self.lookup(who, dir, name_b),
             22 => drop(self.world.volume.sweep(self.world.now(), usize::from(b)).unwrap()),
+            23 | 24 => self.look(dir),
+            25 | 26 => self.rewrite(who, a, b, c, d),
             _ if b < 24 => self.replace_session(usize::from(b % 2)),
             _ => self.lookup(who, dir, name_b),
         }
@@ -207,6 +228,62 @@ impl<K: MetaKv> Pair<K> {
         let answer = self.model.write(who, ino, block, (start, end), (!punches).then_some(object));
         agree(reply, answer);
         self.objects.extend((object > 0).then_some(object));
+        self.contents.insert(object, places(block, start..end).map(|(_, place)| (place, object)).collect());
+    }
+
+    /// Remembers the map of a file.
+    fn look(&mut self, ino: u64) {
+        let root = self.world.user(self.sessions[0], Caller::ROOT);
+        let Some(node) = self.model.nodes.get(&ino).filter(|node| node.kind == FileKind::Regular) else { return };
+        let Ok(layout) = root.layout(InodeId(ino), 0, 1024) else { return };
+        let look = Look { ino, layout, node: node.clone() };
+        self.looks.truncate(7);
+        self.looks.insert(0, look);
+    }
+
+    /// Rewrites a block as a mount would that has not looked since.
+    fn rewrite(&mut self, who: u8, a: u8, b: u8, c: u8, d: u8) {
+        let (who, user) = self.who(who);
+        if self.looks.is_empty() || self.model.sessions[who.session].1 {
+            return;
+        }
+        let look = &self.looks[usize::from(a) % self.looks.len()];
+        let (ino, block) = (look.ino, u64::from(b % 5));
+        let (low, high) = (u32::from(c) % (BLOCK_SIZE + 1), u32::from(d) % (BLOCK_SIZE + 1));
+        let span = if low == high { (0, BLOCK_SIZE) } else { (low.min(high), low.max(high)) };
+        let mask = a.wrapping_mul(29) ^ d;
+        let is_written = |at: u32| (mask >> (at / 2)) & 1 == 1;
+        let object = user.grant(1);
+        let mut copied: Vec<Copied> = Vec::new();
+        let mut content = BTreeMap::new();
+        for (at, place) in places(block, span.0..span.1) {
+            if is_written(at) {
+                content.insert(place, object);
+                continue;
+            }
+            let source = source(&look.layout, place);
+            content.insert(place, self.value(&look.layout, place));
+            match copied.last_mut() {
+                Some(last) if last.end == at && last.source == source => last.end += 1,
+                _ => copied.push(Copied { start: at, end: at + 1, source }),
+            }
+        }
+        let rewrite = Rewrite { piece: piece(span.0, span.1, object), copied };
+        let change = BlockChange::Rewrite(BlockIndex(block), rewrite);
+        let reply = twice(&user, Request::Commit(commit(InodeId(ino), vec![change])));
+        let rewritten = Rewritten { block, span, object, is_written: &is_written, seen: &look.node };
+        agree(reply, self.model.rewrite(who, ino, &rewritten));
+        self.objects.push(object);
+        self.contents.insert(object, content);
+    }
+
+    /// What a mount reads at a byte, by a map.
+    fn value(&self, layout: &Layout, at: u64) -> u64 {
+        match source(layout, at) {
+            Source::Object(object) => self.contents[&object.0][&at],
+            Source::Inline(_) => inline_value(layout.inline.as_ref().unwrap()[at as usize]),
+            Source::Hole | Source::Nowhere => 0,
+        }
     }
 
     fn write_inline(&mut self, who: u8, ino: u64, len: u8) {
@@ -263,18 +340,17 @@ impl<K: MetaKv> Pair<K> {
         let node = &self.model.nodes[&ino];
         assert_eq!(user.stat(InodeId(ino)).unwrap().version, node.version, "version of {ino}");
         let layout = user.layout(InodeId(ino), 0, 1024).unwrap();
-        let inline = layout.inline.unwrap_or_default();
-        let byte = |at: u64| {
-            if let Some(byte) = inline.get(at as usize) {
-                return if *byte == 0 { Byte::Hole } else { Byte::Inline(*byte) };
-            }
-            let (block, offset) = (at / u64::from(BLOCK_SIZE), (at % u64::from(BLOCK_SIZE)) as u32);
-            let pieces = layout.blocks.iter().find(|(index, _)| index.0 == block).map(|(_, pieces)| pieces);
-            let piece = pieces.into_iter().flatten().find(|piece| (piece.start..piece.end).contains(&offset));
-            piece.map_or(Byte::Hole, |piece| Byte::Object(piece.object.0))
-        };
         for at in 0..node.size.max(200) {
-            assert_eq!(byte(at), node.byte(at), "byte {at} of {ino}");
+            let byte = match source(&layout, at) {
+                Source::Object(object) => Byte::Object(object.0),
+                Source::Inline(_) => match layout.inline.as_ref().unwrap()[at as usize] {
+                    0 => Byte::Hole,
+                    byte => Byte::Inline(byte),
+                },
+                Source::Hole | Source::Nowhere => Byte::Hole,
+            };
+            assert_eq!(byte, node.byte(at), "byte {at} of {ino}");
+            assert_eq!(self.value(&layout, at), node.value(at), "what is read at byte {at} of {ino}");
         }
     }
 
@@ -299,6 +375,22 @@ impl<K: MetaKv> Pair<K> {
         let next = user.grant(1);
         assert!(all.iter().all(|object| *object < next), "{next} was granted before");
         self.objects.push(next);
+    }
+}
+
+/// The bytes of a range of a block: places in the block and in the file.
+fn places(block: u64, range: std::ops::Range<u32>) -> impl Iterator<Item = (u32, u64)> {
+    range.map(move |at| (at, block * u64::from(BLOCK_SIZE) + u64::from(at)))
+}
+
+/// Where a byte of a file is, by a map.
+fn source(layout: &Layout, at: u64) -> Source {
+    let (block, offset) = (at / u64::from(BLOCK_SIZE), (at % u64::from(BLOCK_SIZE)) as u32);
+    let pieces = layout.blocks.iter().find(|(index, _)| index.0 == block).map(|(_, pieces)| pieces);
+    match pieces.into_iter().flatten().find(|piece| (piece.start..piece.end).contains(&offset)) {
+        Some(piece) => Source::Object(piece.object),
+        None if layout.inline.as_ref().is_some_and(|inline| at < inline.len() as u64) => Source::Inline(layout.version),
+        None => Source::Hole,
     }
 }
 
@@ -353,5 +445,23 @@ proptest! {
             pair.step(step);
         }
         pair.compare();
+    }
+
+    /// Two mounts that write to one file, each by what it saw of it some time ago.
+    #[test]
+    fn writers_with_old_maps_take_nothing_from_each_other(
+        steps in prop::collection::vec((0usize..10, any::<bool>(), any::<(u8, u8, u8)>()), 1..60)
+    ) {
+        let mut pair = Pair::new(MemoryKv::default());
+        // The second directory there is, which the second session has for its root; then the file, open at both.
+        pair.step((0, 0, 1, 0, 5, 1));
+        pair.step((15, 6, 2, 6, 0, 1));
+        for (what, is_second, (b, c, d)) in steps {
+            // Write, cut, inline commit, look, rewrite.
+            let what = [18, 18, 18, 14, 20, 23, 23, 25, 25, 25][what];
+            let number = if what == 25 { d } else { 2 };
+            pair.step((what, if is_second { 6 } else { 0 }, number, b, c, d));
+            pair.compare();
+        }
     }
 }

@@ -68,12 +68,12 @@ fn operation_sent_again_after_a_restart_is_not_applied_twice() {
     let session = root.session;
     let made = root.ask_as(Some(OperationId(1)), mkdir("d"));
     let removed = root.ask_as(Some(OperationId(2)), Request::RemoveDir { parent: ROOT, name: name("d") });
-    let granted = root.ask_as(Some(OperationId(3)), Request::GrantObjects { count: 4 });
+    let granted = root.ask_as(Some(OperationId(3)), Request::GrantObjects { count: 4, given_back: Vec::new() });
     let world = world.restarted(kv);
     let root = world.user(session, Caller::ROOT);
     assert_eq!(root.ask_as(Some(OperationId(1)), mkdir("d")), made);
     assert_eq!(root.ask_as(Some(OperationId(2)), Request::RemoveDir { parent: ROOT, name: name("d") }), removed);
-    assert_eq!(root.ask_as(Some(OperationId(3)), Request::GrantObjects { count: 4 }), granted);
+    assert_eq!(root.ask_as(Some(OperationId(3)), Request::GrantObjects { count: 4, given_back: Vec::new() }), granted);
     assert_eq!(root.names(ROOT), [""; 0]);
     world.check();
 }

@@ -287,7 +287,7 @@ impl<K: MetaKv> User<'_, K> {
     }
 
     pub(super) fn grant(&self, count: u32) -> u64 {
-        match self.ask(Request::GrantObjects { count }).unwrap() {
+        match self.ask(Request::GrantObjects { count, given_back: Vec::new() }).unwrap() {
             Reply::Granted { first, count: granted } if granted == count => first.0,
             other => panic!("{other:?}"),
         }
@@ -320,7 +320,10 @@ impl<K: MetaKv> User<'_, K> {
 
     pub(super) fn layout(&self, ino: InodeId, first: u64, count: u32) -> Result<Layout, Errno> {
         match self.try_ask(Request::GetLayout { ino, first: BlockIndex(first), count })? {
-            Reply::Layout(layout) => Ok(layout),
+            Reply::Layout(attr, layout) => {
+                assert_eq!(attr.version, layout.version);
+                Ok(layout)
+            }
             other => panic!("{other:?}"),
         }
     }

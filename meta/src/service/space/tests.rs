@@ -12,7 +12,7 @@ fn name() -> Name {
 
 #[test]
 fn full_disk_takes_nothing_new_and_gives_room_back() {
-    let grant = Request::GrantObjects { count: 1 };
+    let grant = Request::GrantObjects { count: 1, given_back: Vec::new() };
     let link = Request::Link { ino: InodeId(2), parent: InodeId(1), name: name() };
     let unlink = Request::Unlink { parent: InodeId(1), name: name() };
     for request in [&grant, &link] {
