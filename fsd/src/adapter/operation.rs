@@ -182,7 +182,8 @@ pub(crate) enum FallocateMode {
 }
 
 impl Operation {
-    /// Whether it may be given up half way: nothing is changed by asking.
+    /// Whether it may be given up half way: nothing is changed by asking. What commits data is not: a commit that nobody
+    /// waits for could reach the server behind a later one.
     pub(crate) const fn is_droppable(&self) -> bool {
         matches!(
             self,
@@ -196,7 +197,6 @@ impl Operation {
                 | Self::OpenDir
                 | Self::ReadDir(_)
                 | Self::FsyncDir
-                | Self::SyncFs
         )
     }
 

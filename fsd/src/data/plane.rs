@@ -62,10 +62,12 @@ pub(crate) struct OpenedFile {
     pub(crate) keep_cache: bool,
 }
 
-/// As long as this lives, no commit of the file is sent.
+/// As long as this lives, no commit of the file is sent. Knows what was written before.
 #[derive(Debug)]
 pub(crate) struct Quiet {
     file: Arc<File>,
+    /// The newest of what was written before.
+    written: Option<u64>,
     _turn: Turn,
 }
 
@@ -119,18 +121,19 @@ impl DataPlane {
     pub(crate) async fn quiet(&self, ino: InodeId) -> Option<Quiet> {
         let file = self.find(ino)?;
         let turn = file.take_turn().await;
-        Some(Quiet { file, _turn: turn })
+        let written = self.update(&file, FileState::seal_all);
+        Some(Quiet { file, written, _turn: turn })
     }
 
     /// Takes in that an open emptied the file: bytes written before are dropped. Call it before [`Self::open`].
     pub(crate) fn settle_truncating_open(&self, quiet: Quiet) {
-        self.discard(&quiet.file);
+        self.settle_emptied(&quiet.file, quiet.written);
     }
 
-    /// Drops what was written to a file and not committed.
-    pub(super) fn discard(&self, file: &File) {
-        let given_up = file.update(&self.shared.budget, |state| {
-            state.discard();
+    /// Drops what was written to a file up to the sealed run `written`. What was written later stays.
+    pub(super) fn settle_emptied(&self, file: &File, written: Option<u64>) {
+        let given_up = self.update(file, |state| {
+            state.settle_emptied(written);
             state.take_given_up()
         });
         self.shared.objects.give_up(given_up);

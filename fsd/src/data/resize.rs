@@ -8,6 +8,7 @@ use proto::{Attr, AttrChanges, BlockChange, BlockIndex, Caller, Commit, Errno, R
 use super::file::{File, Turn};
 use super::flush::entry;
 use super::plane::DataPlane;
+use super::state::FileState;
 use crate::client::MetaClient;
 
 /// What fallocate(2) is asked to do.
@@ -46,13 +47,15 @@ impl DataPlane {
         let mut attr = match self.find(ino) {
             Some(file) if touches_content => {
                 let turn = file.take_turn().await;
-                if size != Some(0) {
-                    self.flush_in_turn(client, &file, &turn, false).await?;
-                }
+                let written = match size {
+                    Some(0) => self.update(&file, FileState::seal_all),
+                    _ => {
+                        self.flush_in_turn(client, &file, &turn, false).await?;
+                        None
+                    }
+                };
                 let attr = entry(client.call(caller, request).await?)?;
-                if size == Some(0) {
-                    self.discard(&file);
-                }
+                self.settle_emptied(&file, written);
                 match size {
                     Some(_) => file.state().settle_resize(&attr),
                     None => file.state().observe(&attr),

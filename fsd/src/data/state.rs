@@ -268,6 +268,20 @@ impl FileState {
         self.pending = Pending::default();
     }
 
+    /// Takes in that the file was emptied: what was written up to the sealed run `written` belongs to the time before.
+    pub(super) fn settle_emptied(&mut self, written: Option<u64>) {
+        while self.sealed.front().is_some_and(|sealed| written.is_some_and(|written| sealed.id <= written)) {
+            self.remove_sealed(0);
+        }
+        let sealed = self.sealed.iter().map(|sealed| (sealed.block, sealed.written_end()));
+        let buffered = self.buffers.iter().map(|(block, buffer)| (*block, buffer.end()));
+        let ends = sealed.chain(buffered).map(|(block, end)| self.offset_of(block) + u64::from(end));
+        self.pending.end = ends.max().unwrap_or(0);
+        if !self.has_pending() {
+            self.pending = Pending::default();
+        }
+    }
+
     /// Objects that were written and will not be committed, for the server to delete.
     pub(super) fn take_given_up(&mut self) -> Vec<ObjectId> {
         std::mem::take(&mut self.given_up)

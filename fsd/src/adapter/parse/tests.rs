@@ -159,6 +159,26 @@ fn opcodes_of_other_file_systems_are_unsupported() {
 }
 
 #[test]
+fn what_commits_data_is_never_given_up_half_way() {
+    let handle = HandleId(1);
+    let set = SetAttr { changes: AttrChanges::default(), handle: None };
+    let range = Fallocate { handle, offset: 0, length: 1, mode: FallocateMode::Punch };
+    let write = Write { handle, offset: 0, data: Bytes::new(), kill_privileges: false };
+    let changing = [
+        Operation::Write(write),
+        Operation::Flush { handle },
+        Operation::Fsync { handle },
+        Operation::Release { handle },
+        Operation::SyncFs,
+        Operation::SetAttr(set),
+        Operation::Fallocate(range),
+    ];
+    for operation in changing {
+        assert!(!operation.is_droppable(), "{operation:?}");
+    }
+}
+
+#[test]
 fn message_that_lies_about_its_length_is_refused() {
     let mut lying = message(Opcode::Lookup, 9, &[b"file\0"]);
     lying.push(0);

@@ -38,6 +38,17 @@ pub(crate) struct CopyRead {
 }
 
 impl FileState {
+    /// Seals what is in buffers, without a look at what is below. Returns the newest sealed run.
+    pub(crate) fn seal_all(&mut self) -> Option<u64> {
+        for block in self.buffered_blocks() {
+            match self.buffers.get(&block).map(BlockBuffer::run_count) {
+                Some(runs) if runs >= RUNS_ALONE_MAX => self.seal_rewritten(block),
+                _ => self.seal(block),
+            }
+        }
+        self.newest_sealed()
+    }
+
     /// Blocks with bytes in buffers.
     pub(crate) fn buffered_blocks(&self) -> Vec<u64> {
         self.buffers.keys().copied().collect()
@@ -242,5 +253,7 @@ fn skip(slices: &mut Vec<Bytes>, position: &mut u32, to: u32) -> Vec<Bytes> {
     taken
 }
 
+/// Runs of a block from which they become one piece, whatever is below.
+const RUNS_ALONE_MAX: usize = 16;
 /// Runs that one object takes together: a commit says of the gap behind each where its copies come from.
 const RUNS_MAX: usize = 1024;

@@ -265,6 +265,34 @@ async fn truncation_to_nothing_needs_no_room_for_what_it_throws_away() {
 }
 
 #[tokio::test]
+async fn what_is_written_while_the_file_is_being_emptied_stays() {
+    let (mount, _) = two_mounts(&pattern(300_000, 1)).await;
+    mount.write(0, &pattern(300_000, 2)).await.unwrap();
+    let gate = mount.server.gate(Side::Reply, |request| matches!(request, Request::SetAttr { .. }));
+    let writer = async {
+        gate.reached().await;
+        // The caller was interrupted, say, and goes on.
+        mount.write(10, b"later").await.unwrap();
+        gate.open();
+    };
+    let (truncated, ()) = tokio::join!(mount.truncate(0), writer);
+    assert_eq!(truncated.unwrap().size, 15);
+    assert_eq!(mount.read(0, 100).await.unwrap(), b"\0\0\0\0\0\0\0\0\0\0later");
+    mount.flush().await.unwrap();
+    assert_eq!(mount.committed().await, b"\0\0\0\0\0\0\0\0\0\0later");
+
+    let quiet = mount.plane.quiet(INO).await.unwrap();
+    let other = Mount::of(&mount.server, &mount.store, 0);
+    other.truncate(0).await.unwrap();
+    mount.write(2, b"news").await.unwrap();
+    let (attr, layout) = mount.server.open();
+    mount.plane.settle_truncating_open(quiet);
+    mount.plane.open(&attr, layout);
+    mount.flush().await.unwrap();
+    assert_eq!(mount.committed().await, b"\0\0news");
+}
+
+#[tokio::test]
 async fn older_bytes_do_not_turn_back_the_time_of_change() {
     let (mount, other) = two_mounts(&pattern(300_000, 1)).await;
     let later = Timespec { secs: NOW.secs + 10, nanos: 0 };

@@ -184,9 +184,12 @@ async fn rewriting_many_blocks_takes_the_memory_of_one_at_a_time() {
     let flushing = mount.flush();
     tokio::pin!(flushing);
     let mut highest = 0;
-    while futures_util::poll!(&mut flushing).is_pending() {
-        highest = highest.max(mount.plane.memory_used());
-        tokio::time::sleep(Duration::from_micros(100)).await;
+    loop {
+        tokio::select! {
+            biased;
+            flushed = &mut flushing => break flushed.unwrap(),
+            () = tokio::time::sleep(Duration::from_micros(100)) => highest = highest.max(mount.plane.memory_used()),
+        }
     }
     assert_eq!(mount.server.state().rewrites, 20);
     let ceiling = memory_max / 2 + 3 * u64::from(BLOCK);
