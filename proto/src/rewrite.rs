@@ -12,7 +12,7 @@ use std::ops::{ControlFlow, Range};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ObjectId, Piece, insert_piece};
+use crate::{ObjectId, Piece};
 
 /// Where copied bytes were found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -97,9 +97,10 @@ impl Rewrite {
             place = copied.end;
         }
         show(place..self.piece.end);
-        for Range { start, end } in shown {
-            insert_piece(pieces, Piece { start, end, ..self.piece.clone() });
-        }
+        let mut rest = without(pieces, &shown);
+        rest.extend(shown.into_iter().map(|Range { start, end }| Piece { start, end, ..self.piece.clone() }));
+        rest.sort_unstable_by_key(|piece| piece.start);
+        *pieces = rest;
     }
 }
 
@@ -135,6 +136,27 @@ pub fn gaps(pieces: &[Piece], start: u32, end: u32) -> Vec<Range<u32>> {
         gaps.push(place..end);
     }
     gaps
+}
+
+/// What is left of pieces without the bytes in `ranges`; both are sorted and disjoint. One walk through both, because
+/// neither is short.
+fn without(pieces: &[Piece], ranges: &[Range<u32>]) -> Vec<Piece> {
+    let mut left = Vec::with_capacity(pieces.len() + ranges.len());
+    let mut next = 0;
+    for piece in pieces {
+        let mut start = piece.start;
+        next += ranges[next..].partition_point(|range| range.end <= start);
+        for range in ranges[next..].iter().take_while(|range| range.start < piece.end) {
+            if start < range.start {
+                left.push(Piece { start, end: range.start, ..piece.clone() });
+            }
+            start = range.end;
+        }
+        if start < piece.end {
+            left.push(Piece { start, ..piece.clone() });
+        }
+    }
+    left
 }
 
 /// The pieces with a byte in `start..end`.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{StoredFrame, punch};
+use crate::{StoredFrame, insert_piece, punch};
 
 const BLOCK: u32 = 256;
 const INLINE: u32 = 40;
