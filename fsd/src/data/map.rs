@@ -57,7 +57,7 @@ impl BlockMap {
     /// Takes in what the server said of this map's version.
     pub(super) fn learn(&mut self, layout: Layout) {
         let known = match self {
-            Self::Known(known) if known.blocks.len() + layout.blocks.len() <= BLOCKS_KEPT_MAX => known,
+            Self::Known(known) if known.has_room(&layout) => known,
             _ => {
                 *self = Self::empty();
                 let Self::Known(known) = self else { unreachable!("assigned above") };
@@ -174,6 +174,13 @@ pub(super) fn is_sound(layout: &Layout, block_size: u32) -> bool {
 }
 
 impl KnownBlocks {
+    fn has_room(&self, layout: &Layout) -> bool {
+        let known = self.blocks.values().map(|pieces| pieces.len());
+        let news = layout.blocks.iter().map(|(_, pieces)| pieces.len());
+        let pieces: usize = known.chain(news).sum();
+        pieces <= PIECES_KEPT_MAX && self.blocks.len() + layout.blocks.len() <= BLOCKS_KEPT_MAX
+    }
+
     fn knows(&self, index: u64) -> bool {
         let place = self.known.partition_point(|range| range.end <= index);
         self.known.get(place).is_some_and(|range| range.start <= index)
@@ -206,8 +213,10 @@ impl KnownBlocks {
     }
 }
 
-/// Blocks of one file whose pieces are kept: about 2 MiB of memory.
+/// Blocks of one file whose pieces are kept.
 const BLOCKS_KEPT_MAX: usize = 8192;
+/// Pieces of one file that are kept, unless one page of the map has more: about 4 MiB of memory.
+const PIECES_KEPT_MAX: usize = 4 * BLOCKS_KEPT_MAX;
 /// Blocks of a file nobody has open.
 const BLOCKS_KEPT_IDLE: usize = 16;
 

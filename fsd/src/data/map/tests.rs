@@ -98,3 +98,15 @@ fn map_that_grows_too_large_keeps_what_was_asked_for() {
     }
     assert_eq!(pieces(&map, 0), None);
 }
+
+#[test]
+fn map_of_blocks_of_many_pieces_is_bounded_too() {
+    let mut map = BlockMap::default();
+    let many: Vec<Piece> = (0..200).map(|number| piece(number.into(), number * 20, number * 20 + 10)).collect();
+    for first in (0..2000u64).step_by(100) {
+        map.learn(layout(first, first + 100, (first..first + 100).map(|index| (index, many.clone())).collect()));
+        assert_eq!(pieces(&map, first), Some(200));
+        let BlockMap::Known(known) = &map else { panic!("a map of blocks") };
+        assert!(known.blocks.values().map(|pieces| pieces.len()).sum::<usize>() <= PIECES_KEPT_MAX);
+    }
+}
