@@ -35,6 +35,7 @@ impl ObjectPool {
 
     /// An id that nobody else has.
     pub(super) async fn take(&self, client: &impl MetaClient) -> Result<ObjectId, Errno> {
+        let mut attempts_left = ATTEMPTS;
         loop {
             if let Some(object) = self.granted().take() {
                 return Ok(object);
@@ -44,6 +45,11 @@ impl ObjectPool {
                 let (count, given_back) = self.granted().plan();
                 let told = given_back.clone();
                 let granted = client.call(&Caller::ROOT, Request::GrantObjects { count, given_back }).await;
+                // Granted or not, to a session that was lost: ids of the next one are as good.
+                if granted == Err(Errno::EIO) && attempts_left > 1 {
+                    attempts_left -= 1;
+                    continue;
+                }
                 match granted.map_err(told_to_wait)? {
                     Reply::Granted { first, count } if count > 0 && first.0.checked_add(u64::from(count)).is_some() => {
                         self.granted().settle(first.0..first.0 + u64::from(count), &told);
@@ -120,6 +126,8 @@ fn told_to_wait(errno: Errno) -> Errno {
     Errno::EIO
 }
 
+/// Times that ids are asked for where nobody knows what became of the request.
+const ATTEMPTS: u32 = 3;
 /// Ids kept to be given back: what a session may hold.
 const GIVEN_UP_MAX: usize = 64 << 10;
 /// Ids of the first grant.
