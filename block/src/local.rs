@@ -183,6 +183,11 @@ impl Place {
                 self.make_leaf(leaf)?;
                 fs::hard_link(incoming, path)?;
             }
+            // Perhaps from an attempt that failed only behind this, and whose caller takes it for stored now.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                sync_folder(&self.leaf_path(leaf))?;
+                return Err(error);
+            }
             linked => linked?,
         }
         sync_folder(&self.leaf_path(leaf))
