@@ -80,6 +80,7 @@ impl DataPlane {
                 None if attempt >= 2 => Some(file.take_turn().await),
                 _ => None,
             };
+            let known = file.state().version();
             let request = Request::GetLayout { ino: file.ino(), first: BlockIndex(block), count: LAYOUT_BLOCKS };
             let (attr, layout) = match client.call(&Caller::ROOT, request).await? {
                 Reply::Layout(attr, layout)
@@ -93,7 +94,7 @@ impl DataPlane {
                     return Err(Errno::EPROTO);
                 }
             };
-            if file.state().settle_layout(&attr, layout) {
+            if file.state().settle_layout(&attr, layout, known) {
                 return Ok(());
             }
         }

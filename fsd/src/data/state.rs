@@ -192,17 +192,25 @@ impl FileState {
     }
 
     /// Takes in a part of the block map and the attributes of the same version. `false` where that is older than what is
-    /// known, or cannot be told from a commit of our own that is under way: ask again.
-    pub(super) fn settle_layout(&mut self, attr: &Attr, layout: Layout) -> bool {
+    /// known, or cannot be told from a commit of our own that is under way: ask again. `known`: what [`Self::version`]
+    /// was when it was asked for.
+    pub(super) fn settle_layout(&mut self, attr: &Attr, layout: Layout, known: u64) -> bool {
         let version = self.committed.version;
-        if attr.version < version || (self.in_flight.is_some() && attr.version > version) {
-            return false;
-        }
-        if attr.version > version {
+        let is_news = attr.version > version && self.in_flight.is_none();
+        // A server that lost power goes back to what it had on disk. Any other knows more than was known before.
+        let went_back = attr.version < known;
+        if is_news || went_back {
             self.change_foreign(attr);
+        } else if attr.version != version {
+            return false;
         }
         self.map.learn(layout);
         true
+    }
+
+    /// The newest version that was seen.
+    pub(super) fn version(&self) -> u64 {
+        self.committed.version
     }
 
     /// Notes written bytes. They lie within one block; a block that is full is sealed. Returns whether one was.

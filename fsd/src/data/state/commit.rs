@@ -15,6 +15,8 @@ pub(crate) struct InFlight {
     last: Option<u64>,
     /// Number of sealed runs in it.
     count: usize,
+    /// The version it was sent on top of.
+    base: u64,
     /// The whole content, where it went into the inode record.
     inline: Option<Bytes>,
 }
@@ -186,7 +188,7 @@ impl FileState {
 
     fn in_flight(&self, count: usize, inline: Option<Bytes>) -> InFlight {
         let last = count.checked_sub(1).map(|last| self.sealed[last].id);
-        InFlight { last, count, inline }
+        InFlight { last, count, base: self.committed.version, inline }
     }
 
     /// The commit of a small file's whole content, where all of it is known here and nothing is on its way yet.
@@ -258,12 +260,14 @@ impl FileState {
         if in_flight.inline.is_some() {
             self.given_up.extend(sealed.iter().filter_map(|sealed| sealed.object));
         }
-        if attr.version <= self.committed.version {
+        // A server that lost power goes back to what it had on disk.
+        let went_back = attr.version <= in_flight.base;
+        if attr.version <= self.committed.version && !went_back {
             // What is known is of this commit or of a later time: the map has it all.
             return;
         }
         // What was dropped meanwhile was committed all the same, and cannot be put into the map any more.
-        if attr.version > self.committed.version + 1 || sealed.len() < in_flight.count {
+        if attr.version != self.committed.version + 1 || sealed.len() < in_flight.count {
             self.change_foreign(attr);
             return;
         }

@@ -164,6 +164,34 @@ async fn map_that_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
+async fn server_that_lost_power_is_followed_to_where_it_is() {
+    let mount = Mount::new();
+    mount.write(0, &pattern(400_000, 1)).await.unwrap();
+    mount.flush().await.unwrap();
+    let before = mount.server.state().content();
+    for round in 0..5 {
+        mount.write(300_000 + round * 1000, &pattern(1000, 2)).await.unwrap();
+        mount.plane.flush(&*mount.server, &mount.file, false).await.unwrap();
+    }
+    mount.server.state().go_back(before.clone());
+    let mut expected = pattern(400_000, 1);
+    mount.write(100, b"after").await.unwrap();
+    mount.flush().await.unwrap();
+    expected[100..105].copy_from_slice(b"after");
+    assert!(mount.committed().await == expected);
+    assert!(mount.read(0, 1 << 20).await.unwrap() == expected);
+
+    for round in 0..5 {
+        mount.write(round * 1000, &pattern(1000, 2)).await.unwrap();
+        mount.plane.flush(&*mount.server, &mount.file, false).await.unwrap();
+    }
+    mount.server.state().go_back(before);
+    // Nothing is to be committed, and the map has to be asked for.
+    mount.file.state().forget_map();
+    assert!(mount.read(0, 1 << 20).await.unwrap() == pattern(400_000, 1));
+}
+
+#[tokio::test]
 async fn application_that_tries_for_ever_does_not_use_up_the_ids() {
     let mount = Mount::new();
     mount.store.fail_puts(StoreErrorKind::NoSpace, 200);

@@ -297,11 +297,24 @@ impl ServerState {
         }
     }
 
+    /// Goes back to what the file was like then, as a server does that lost power.
+    pub(super) fn go_back(&mut self, (attr, inline, blocks): Content) {
+        (self.attr, self.inline, self.blocks) = (Some(attr), inline, blocks);
+    }
+
+    /// The file as it is.
+    pub(super) fn content(&self) -> Content {
+        (self.attr.unwrap(), self.inline.clone(), self.blocks.clone())
+    }
+
     /// Forgets what was granted, as a server does when a session ends.
     pub(super) fn end_session(&mut self) {
         self.granted.clear();
     }
 }
+
+/// A file: attributes, inline content, blocks.
+pub(super) type Content = (Attr, Option<Bytes>, BTreeMap<u64, Vec<Piece>>);
 
 impl MetaClient for Server {
     async fn call(&self, _caller: &Caller, request: Request) -> Result<Reply, Errno> {
