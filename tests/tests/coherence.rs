@@ -348,6 +348,33 @@ fn full_volume_is_told_at_close_and_emptying_the_file_helps() {
 }
 
 #[test]
+fn writer_whose_token_is_deleted_is_told_and_what_was_acknowledged_stays() {
+    let cluster = Cluster::start();
+    let volume = cluster.create_volume("revoked", &[]);
+    let token = cluster.create_token(&volume, "/", "");
+    let mount = cluster.mount(&volume, &token, &[]);
+    let file = open(&mount, "file");
+    cluster.run(&["configure", "delete", "volume-token", &token, "--force"]).success();
+    let until = Instant::now() + Duration::from_secs(10);
+    let mut acknowledged = 0;
+    let error = loop {
+        let range = acknowledged * 1000..(acknowledged + 1) * 1000;
+        if let Err(error) = file.write_all_at(&bytes(1, range.clone()), range.start).and_then(|()| file.sync_all()) {
+            break error;
+        }
+        acknowledged += 1;
+        assert!(Instant::now() < until, "the token is not deleted after ten seconds");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    drop(file);
+    let other = cluster.mount(&volume, &volume.token, &[]);
+    let content = fs::read(other.path("file")).unwrap();
+    assert!(content.len() as u64 >= acknowledged * 1000);
+    assert!(content == bytes(1, 0..content.len() as u64));
+}
+
+#[test]
 fn holes_that_one_mount_makes_spare_what_another_wrote() {
     let cluster = Cluster::start();
     let volume = cluster.create_volume("holes", &["--blockSize", "256KiB"]);
