@@ -17,6 +17,7 @@ mod plane;
 mod read;
 mod readahead;
 mod resize;
+mod rewrite;
 mod sealed;
 mod state;
 mod upload;

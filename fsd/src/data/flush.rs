@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use block::StoreErrorKind;
 use proto::{Attr, Caller, Commit, Errno, Reply, Request, Timespec};
 
 use super::file::{File, Turn};
 use super::plane::DataPlane;
-use super::state::{CommitOutcome, CopyPlan, FileState, Step};
+use super::state::{CommitOutcome, FileState, Step};
 use crate::client::MetaClient;
 
 impl DataPlane {
@@ -90,9 +89,7 @@ impl DataPlane {
         }
         let blocks = file.state().buffered_blocks();
         for block in blocks {
-            while let Err(unknown) = self.update(file, |state| state.seal_for_commit(block, PIECES_KEPT_MAX)) {
-                self.fetch_layout(client, file, unknown, Some(turn)).await?;
-            }
+            self.seal(client, file, turn, block).await?;
         }
         let newest = self.update(file, |state| {
             state.move_inline();
@@ -102,6 +99,19 @@ impl DataPlane {
             Some(newest) => self.drain(client, file, turn, newest, durable).await,
             None => Ok(()),
         }
+    }
+
+    /// Seals what is in the buffer of a block, by the map of what is below.
+    async fn seal(&self, client: &impl MetaClient, file: &Arc<File>, turn: &Turn, block: u64) -> Result<(), Errno> {
+        for _ in 0..SEAL_ATTEMPTS {
+            match self.update(file, |state| state.seal_for_commit(block, PIECES_KEPT_MAX)) {
+                Ok(()) => return Ok(()),
+                Err(unknown) => self.fetch_layout(client, file, unknown, Some(turn)).await?,
+            }
+        }
+        // Others change the file all the time; the server tells if there are too many pieces.
+        self.update(file, |state| state.seal_alone(block));
+        Ok(())
     }
 
     /// Uploads and commits sealed runs up to the run `id`. What failed before is tried again.
@@ -162,6 +172,7 @@ impl DataPlane {
             Errno::EAGAIN => self.update(file, FileState::rewrite_refused),
             // Nobody knows whether it was carried out; it is prepared to be sent once more.
             Errno::EIO => {}
+            Errno::ENOSPC if file.state().spare_holes() => {}
             other => return Err(other),
         }
         Ok(())
@@ -227,35 +238,6 @@ impl DataPlane {
         attr.map(drop)
     }
 
-    /// Reads what a rewritten block takes along. What cannot be read stays where it is.
-    async fn read_copies(&self, client: &impl MetaClient, file: &Arc<File>, turn: &Turn, id: u64) -> Result<(), Errno> {
-        let mut attempts_left = COPY_ATTEMPTS;
-        loop {
-            let plan = self.update(file, |state| state.plan_copies(id, PIECES_KEPT_MAX));
-            let mut read = match plan {
-                CopyPlan::Done => return Ok(()),
-                CopyPlan::NeedLayout(block) => {
-                    self.fetch_layout(client, file, block, Some(turn)).await?;
-                    continue;
-                }
-                CopyPlan::Read(read) => read,
-            };
-            let slices = self.collect(std::mem::take(&mut read.segments)).await;
-            match &slices {
-                // Replaced and deleted since the map was read.
-                Err(error) if error.kind == StoreErrorKind::NotFound && attempts_left > 0 => {
-                    attempts_left -= 1;
-                    file.state().forget_map();
-                    continue;
-                }
-                Err(error) => tracing::warn!(ino = file.ino().0, %error, "a block cannot be rewritten as one piece"),
-                Ok(_) => {}
-            }
-            self.update(file, |state| state.settle_copies(read, slices.ok()));
-            return Ok(());
-        }
-    }
-
     pub(super) fn update<T>(&self, file: &File, change: impl FnOnce(&mut FileState) -> T) -> T {
         file.update(&self.shared.budget, change)
     }
@@ -293,13 +275,13 @@ async fn sync(client: &impl MetaClient, file: &File) -> Result<(), Errno> {
 }
 
 /// Pieces at which a block is rewritten as one.
-const PIECES_KEPT_MAX: usize = 16;
+pub(super) const PIECES_KEPT_MAX: usize = 16;
 /// Times that a flush starts over because of what others did meanwhile.
 const SURPRISES_MAX: u32 = 4;
 /// Times that a small file's content is put together anew because somebody else changed it meanwhile.
 const INLINE_ATTEMPTS: u32 = 3;
-/// Times that the bytes of a rewritten block are looked for anew because they were deleted meanwhile.
-const COPY_ATTEMPTS: u32 = 8;
+/// Times that the map is asked for to seal a block: others may change the file between the answer and the look at it.
+const SEAL_ATTEMPTS: u32 = 4;
 /// Stored runs that a flush commits without waiting for the rest.
 const EAGER_COMMIT: usize = 16;
 /// Stored runs that are committed while the writer goes on.

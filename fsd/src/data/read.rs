@@ -148,8 +148,8 @@ fn too_restless(file: &File) -> Errno {
 
 /// Blocks asked for at once.
 const LAYOUT_BLOCKS: u32 = if BLOCKS_MAX < 128 { BLOCKS_MAX } else { 128 };
-/// Times a map is asked for: the first two answers may be older than a commit of our own, the third cannot be.
-const LAYOUT_ATTEMPTS: u32 = 4;
+/// Times a map is asked for: answers may be older than what is learned meanwhile.
+const LAYOUT_ATTEMPTS: u32 = 16;
 /// Times that a read asks for maps: one page holds all that a read is about, unless others keep changing the file.
 const READ_LAYOUTS_MAX: u32 = 32;
 /// Times a read looks for objects that were deleted under it.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use proto::{BlockChange, BlockIndex, Copied, Errno, ObjectId, Piece, Rewrite};
+use proto::{BlockChange, BlockIndex, Copied, Errno, ObjectId, Piece, Rewrite, Source};
 
 use super::dirty::{EXTENT_OVERHEAD, Run};
 
@@ -77,6 +77,13 @@ impl Sealed {
             (copies.copied, copies.runs) = (copied, runs);
             self.progress = Progress::Ready;
         }
+    }
+
+    /// Leaves copied zeroes out of the commit. Returns in how many places.
+    pub(super) fn spare_holes(&mut self) -> usize {
+        let copied = self.copies.iter_mut().flat_map(|copies| &mut copies.copied);
+        let holes = copied.filter(|copied| copied.source == Source::Hole);
+        holes.map(|copied| copied.source = Source::Nowhere).count()
     }
 
     /// Back to before the copies were read. Returns the object that it will not be stored as any more.

@@ -29,6 +29,13 @@ pub(crate) enum Segment {
     Pieces(StoredRange),
 }
 
+impl Segment {
+    /// Takes the segment and leaves none.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Zeroes(0))
+    }
+}
+
 /// Bytes of a committed block.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredRange {
@@ -138,7 +145,7 @@ impl FileState {
 
     /// Adds the segments of the committed bytes of a range, zeroes behind the end of the file. `false` where the block's
     /// map is not known.
-    pub(super) fn plan_committed(&self, block: u64, range: Range<u32>, segments: &mut Vec<Segment>) -> bool {
+    fn plan_committed(&self, block: u64, range: Range<u32>, segments: &mut Vec<Segment>) -> bool {
         let block_start = self.offset_of(block);
         let committed_end = self.committed.size.saturating_sub(block_start).min(u64::from(self.block_size)) as u32;
         let held_end = range.end.min(committed_end).max(range.start);

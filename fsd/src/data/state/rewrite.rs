@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use proto::{Copied, Piece, Source};
 
-use super::{FileState, Segment};
+use super::{FileState, Segment, StoredRange};
 use crate::data::dirty::{BlockBuffer, Run};
 use crate::data::map::KnownBlock;
 use crate::data::sealed::{Progress, Sealed};
@@ -29,24 +30,27 @@ pub(crate) enum CopyPlan {
 #[derive(Debug)]
 pub(crate) struct CopyRead {
     id: u64,
-    /// First byte of the block that the segments begin with.
-    start: u32,
-    /// Where the bytes are that will be copied.
-    copied: Vec<Copied>,
-    /// All bytes from `start` on.
-    pub(crate) segments: Vec<Segment>,
+    /// All of the block that is stored and will be copied, for one look at the store.
+    pub(crate) stored: StoredRange,
+    /// What will be copied, each with where its bytes are.
+    pub(crate) parts: Vec<(Copied, Segment)>,
 }
 
 impl FileState {
     /// Seals what is in buffers, without a look at what is below. Returns the newest sealed run.
     pub(crate) fn seal_all(&mut self) -> Option<u64> {
         for block in self.buffered_blocks() {
-            match self.buffers.get(&block).map(BlockBuffer::run_count) {
-                Some(runs) if runs >= RUNS_ALONE_MAX => self.seal_rewritten(block),
-                _ => self.seal(block),
-            }
+            self.seal_alone(block);
         }
         self.newest_sealed()
+    }
+
+    /// Seals what is in the buffer of a block, without a look at what is below.
+    pub(crate) fn seal_alone(&mut self, block: u64) {
+        match self.buffers.get(&block).map(BlockBuffer::run_count) {
+            Some(runs) if runs >= RUNS_ALONE_MAX => self.seal_rewritten(block),
+            _ => self.seal(block),
+        }
     }
 
     /// Blocks with bytes in buffers.
@@ -143,44 +147,44 @@ impl FileState {
             self.remove_sealed(place);
             return CopyPlan::Done;
         };
-        let mut copied = Vec::new();
+        let mut parts = Vec::new();
         let mut start = range.start;
         for run in &sealed.runs {
-            self.find_sources(&pieces, inline_end, start..run.start, &mut copied);
+            self.find_sources(&pieces, inline_end, start..run.start, &mut parts);
             start = run.end();
         }
-        self.find_sources(&pieces, inline_end, start..range.end, &mut copied);
-        let mut segments = Vec::new();
-        let is_known = copied.is_empty() || self.plan_committed(block, range.clone(), &mut segments);
-        debug_assert!(is_known, "the block's map was looked at above");
-        CopyPlan::Read(CopyRead { id, start: range.start, copied, segments })
+        self.find_sources(&pieces, inline_end, start..range.end, &mut parts);
+        CopyPlan::Read(CopyRead { id, stored: StoredRange { pieces, start: range.start, end: range.end }, parts })
     }
 
-    /// Takes in the bytes that were read, from the first to the last. `None` where they cannot be had: then the written
-    /// ones go alone, with padding in between.
-    pub(crate) fn settle_copies(&mut self, read: CopyRead, slices: Option<Vec<Bytes>>) {
+    /// Takes in the bytes that were read, in the order of the parts. What cannot be had stays where it is: the piece has
+    /// padding there.
+    pub(crate) fn settle_copies(&mut self, read: CopyRead, bytes: Vec<Option<Vec<Bytes>>>) {
         let Some(place) = self.place_of(read.id) else { return };
-        let CopyRead { start, mut copied, .. } = read;
-        let mut slices = slices.unwrap_or_else(|| {
-            copied.iter_mut().for_each(|copied| copied.source = Source::Nowhere);
-            let end = copied.last().map_or(start, |copied| copied.end);
-            block::zeroes(u64::from(end - start)).collect()
-        });
+        let (mut copied, mut runs) = (Vec::new(), Vec::new());
+        for ((mut part, _), chunks) in read.parts.into_iter().zip(bytes) {
+            let chunks = chunks.unwrap_or_else(|| {
+                part.source = Source::Nowhere;
+                block::zeroes(u64::from(part.end - part.start)).collect()
+            });
+            copied.push(part);
+            runs.push(Run { start: part.start, chunks });
+        }
         if self.sealed[place].runs.is_empty() && copied.iter().all(|copied| copied.source == Source::Nowhere) {
             self.remove_sealed(place);
             return;
         }
-        slices.reverse();
-        let mut position = start;
-        let runs = copied.iter().map(|copied| {
-            skip(&mut slices, &mut position, copied.start);
-            Run { start: copied.start, chunks: skip(&mut slices, &mut position, copied.end) }
-        });
-        let runs = runs.collect();
         let sealed = &mut self.sealed[place];
         let before = sealed.memory();
         sealed.complete(copied, runs);
         self.pending.memory = self.pending.memory - before + sealed.memory();
+    }
+
+    /// Takes in that there was no room for a commit. Returns whether it needs less now: zeroes that were copied need not
+    /// be stored.
+    pub(crate) fn spare_holes(&mut self) -> bool {
+        let count = self.stored_in_front();
+        self.sealed.iter_mut().take(count).map(Sealed::spare_holes).sum::<usize>() > 0
     }
 
     /// Seals a block's buffer to be rewritten, with what is sealed of the block already.
@@ -216,43 +220,44 @@ impl FileState {
     }
 
     /// Where the committed bytes of a range of a block come from.
-    fn find_sources(&self, pieces: &[Piece], inline_end: u32, range: Range<u32>, copied: &mut Vec<Copied>) {
-        let mut add = |start: u32, end: u32, source| {
-            if start < end {
-                copied.push(Copied { start, end, source });
-            }
-        };
+    fn find_sources(
+        &self,
+        pieces: &Arc<Vec<Piece>>,
+        inline_end: u32,
+        range: Range<u32>,
+        parts: &mut Vec<(Copied, Segment)>,
+    ) {
         let mut place = range.start;
-        let behind = range.end..range.end;
-        let pieces = pieces.iter().filter(|piece| piece.start < range.end && range.start < piece.end);
-        let found = pieces.map(|piece| (piece.start..piece.end.min(range.end), Some(piece.object)));
-        for (shown, object) in found.chain([(behind, None)]) {
-            let start = shown.start.max(place);
-            let edge = inline_end.clamp(place, start);
-            add(place, edge, Source::Inline(self.committed.version));
-            add(edge, start, Source::Hole);
-            add(start, shown.end, object.map_or(Source::Hole, Source::Object));
-            place = shown.end;
+        let found = pieces.iter().filter(|piece| piece.start < range.end && range.start < piece.end);
+        for piece in found {
+            let (start, end) = (piece.start.max(place), piece.end.min(range.end));
+            self.find_unstored(inline_end, place..start, parts);
+            let stored = StoredRange { pieces: Arc::clone(pieces), start, end };
+            parts.push((Copied { start, end, source: Source::Object(piece.object) }, Segment::Pieces(stored)));
+            place = end;
+        }
+        self.find_unstored(inline_end, place..range.end, parts);
+    }
+
+    /// Bytes of no piece: those in the inode record, then a hole. A large one stays a hole: as zeroes it would count as
+    /// room that the file takes.
+    fn find_unstored(&self, inline_end: u32, range: Range<u32>, parts: &mut Vec<(Copied, Segment)>) {
+        let Range { start, end } = range;
+        let edge = inline_end.clamp(start, end.max(start));
+        if let Some(inline) = self.map.inline().filter(|_| start < edge) {
+            let bytes = Segment::Bytes(inline.slice(start as usize..edge as usize));
+            parts.push((Copied { start, end: edge, source: Source::Inline(self.committed.version) }, bytes));
+        }
+        if edge < end {
+            let is_large = end - edge >= self.block_size / HOLES_KEPT_MAX;
+            let source = if is_large { Source::Nowhere } else { Source::Hole };
+            parts.push((Copied { start: edge, end, source }, Segment::Zeroes(u64::from(end - edge))));
         }
     }
 }
 
-/// Takes the bytes from `position` to `to` off the slices, of which the next is the last.
-fn skip(slices: &mut Vec<Bytes>, position: &mut u32, to: u32) -> Vec<Bytes> {
-    let mut taken = Vec::new();
-    while *position < to
-        && let Some(mut slice) = slices.pop()
-    {
-        let wanted = (to - *position) as usize;
-        if slice.len() > wanted {
-            slices.push(slice.split_off(wanted));
-        }
-        *position += slice.len() as u32;
-        taken.push(slice);
-    }
-    taken
-}
-
+/// Holes that a rewritten block may keep: of this part of the block at least.
+const HOLES_KEPT_MAX: u32 = 8;
 /// Runs of a block from which they become one piece, whatever is below.
 const RUNS_ALONE_MAX: usize = 16;
 /// Runs that one object takes together: a commit says of the gap behind each where its copies come from.

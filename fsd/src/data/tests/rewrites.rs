@@ -149,6 +149,53 @@ async fn rotten_piece_does_not_keep_others_from_being_written() {
 }
 
 #[tokio::test]
+async fn block_with_a_rotten_piece_can_be_written_to_for_ever() {
+    let (mount, _) = block_of_pieces(15, 10_000).await;
+    let rotten = mount.server.state().blocks[&0][4].clone();
+    assert!(mount.store.rot(rotten.object, 20));
+    let mount = Mount::of(&mount.server, &mount.store, 0);
+    for number in 0..400 {
+        mount.write(60_000 + number * 200, &pattern(100, number)).await.unwrap();
+        mount.flush().await.unwrap();
+    }
+    let pieces = mount.server.state().blocks[&0].len();
+    assert!(pieces <= 20, "{pieces} pieces");
+    for number in 0..400 {
+        assert!(mount.read(60_000 + number * 200, 100).await.unwrap() == pattern(100, number));
+    }
+}
+
+#[tokio::test]
+async fn large_holes_stay_and_small_ones_go_where_there_is_no_room() {
+    let allocated = |mount: &Mount| {
+        let state = mount.server.state();
+        state.blocks.values().map(|pieces| proto::allocated(pieces)).sum::<u64>()
+    };
+    // Holes of more than an eighth of the block, and of 4900 bytes.
+    let (mount, mut model) = block_of_pieces(15, 5000).await;
+    for (number, offset) in [110_000, 150_000, 200_000].into_iter().enumerate() {
+        put(&mut model, offset, &pattern(100, number as u64));
+        mount.write(offset, &pattern(100, number as u64)).await.unwrap();
+    }
+    mount.flush().await.unwrap();
+    assert_eq!(mount.server.state().blocks[&0].len(), 4);
+    assert_eq!(allocated(&mount), 70_100 + 300);
+    assert!(mount.committed().await == model);
+
+    // The first 5100 bytes were in the inode record once: one piece.
+    let (mount, mut model) = block_of_pieces(15, 5000).await;
+    for (number, offset) in [7500, 12_500, 17_500].into_iter().enumerate() {
+        put(&mut model, offset, &pattern(100, number as u64));
+        mount.write(offset, &pattern(100, number as u64)).await.unwrap();
+    }
+    mount.server.state().commit_failures.push_back(Errno::ENOSPC);
+    mount.flush().await.unwrap();
+    assert_eq!(allocated(&mount), 5100 + 1600, "what was written before and now, and no zeroes");
+    assert!(mount.committed().await == model);
+    assert_eq!(mount.store.put_count(), 15, "what is stored is not stored again");
+}
+
+#[tokio::test]
 async fn pieces_that_vanish_while_they_are_copied_are_looked_for_anew() {
     let (mount, mut model) = block_of_pieces(15, 10_000).await;
     let other = Mount::of(&mount.server, &mount.store, 0);
