@@ -240,6 +240,12 @@ impl<K: MetaKv> Volume<K> {
         }
     }
 
+    /// Whether an operation was carried out before, so that a repetition needs no room.
+    #[must_use]
+    pub fn was_applied(&self, session: SessionId, operation: OperationId) -> bool {
+        matches!(Tx::begin(self).standing(session, operation), Ok(Standing::Applied { .. }))
+    }
+
     /// The directory at an absolute path. Symbolic links are not followed. Errors: `ENOENT`, `ENOTDIR`, `EIO`.
     pub fn resolve(&self, path: &str) -> Result<Attr, Errno> {
         let _writer = self.write();

@@ -113,7 +113,8 @@ async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, reque
             return refuse(volume, Refused::Malformed);
         }
     };
-    if volume.space.refuses(&frame.request) {
+    let was_applied = || frame.operation.is_some_and(|operation| volume.engine.was_applied(session.id(), operation));
+    if volume.space.refuses(&frame.request) && !was_applied() {
         return refuse(volume, Refused::Error(Errno::ENOSPC));
     }
     let now = Timespec::from_system_time(std::time::SystemTime::now());

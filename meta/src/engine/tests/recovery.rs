@@ -19,8 +19,11 @@ fn create(text: &str) -> Request {
 fn repeated_operation_gets_the_first_answer() {
     let world = World::new();
     let root = world.superuser();
+    let was_applied = |id| world.volume.was_applied(root.session.id, OperationId(id));
+    assert!(!was_applied(1));
     let first = root.ask_as(Some(OperationId(1)), mkdir("d"));
     assert!(matches!(first, Ok(Reply::Entry(_))));
+    assert!(was_applied(1) && !was_applied(2));
     root.rename((ROOT, "d"), (ROOT, "e")).unwrap();
     let sequence = world.volume.sequence();
     assert_eq!(root.ask_as(Some(OperationId(1)), mkdir("d")), first);
