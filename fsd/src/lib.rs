@@ -9,6 +9,7 @@ mod client;
 mod data;
 mod error;
 mod mount;
+mod null;
 mod ops;
 mod session;
 mod settings;
@@ -16,5 +17,6 @@ mod state;
 
 pub use error::MountError;
 pub use mount::{Controller, Ended, Mount};
+pub use null::NullMount;
 pub use session::{Transport, check_mount_point};
 pub use settings::{MemoryMax, MountSettings};

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use end::End;
 pub use end::Ended;
+pub(crate) use start::share_queues;
 
 use crate::session::{KernelMount, Serving, Stop, Unmounted};
 use crate::{MountError, MountSettings, Transport};

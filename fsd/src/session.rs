@@ -14,13 +14,14 @@ mod point;
 mod uring;
 mod worker;
 
-pub(crate) use device::Device;
+pub(crate) use buffers::MESSAGE_LEN;
+pub(crate) use device::{Device, Received};
 pub(crate) use init::{Wishes, handshake};
 pub(crate) use interrupts::Interrupts;
 pub(crate) use kernel::{KernelMount, Unmounted};
 pub(crate) use point::MountPoint;
 pub use point::check_mount_point;
-pub(crate) use uring::{obstacle, queue_count};
+pub(crate) use uring::{Ring, obstacle, queue_count};
 pub(crate) use worker::{Serving, Stop, Worker};
 
 pub use uring::Transport;

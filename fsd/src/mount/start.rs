@@ -159,7 +159,7 @@ fn put_to_work(crew: &mut Crew, device: Device, shared: &Shared) -> Result<(), M
 
 /// Which thread serves which queue: the one that is pinned to the queue's CPU, where there is one. `cpus` are the
 /// threads' CPUs.
-fn share_queues(count: usize, cpus: &[usize]) -> Vec<Vec<u16>> {
+pub(crate) fn share_queues(count: usize, cpus: &[usize]) -> Vec<Vec<u16>> {
     let mut shares = vec![Vec::new(); cpus.len()];
     for queue in 0..count {
         let thread = cpus.iter().position(|cpu| *cpu == queue).unwrap_or(queue % cpus.len());

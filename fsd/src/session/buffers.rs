@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// Largest write that the kernel sends, in bytes.
 pub(crate) const WRITE_MAX: usize = 1 << 20;
 /// A request: the largest write with its headers. The kernel insists on so much room.
-const BUFFER_LEN: usize = WRITE_MAX + 4096;
+pub(crate) const MESSAGE_LEN: usize = WRITE_MAX + 4096;
 /// Buffers kept for later. Worst case of memory: so many mebibytes for each thread.
 const FREE_MAX: usize = 8;
 
@@ -18,10 +18,10 @@ pub(super) struct BufferPool {
 }
 
 impl BufferPool {
-    /// A buffer of [`BUFFER_LEN`] bytes with whatever content.
+    /// A buffer of [`MESSAGE_LEN`] bytes with whatever content.
     pub(super) fn take(&self) -> Vec<u8> {
         let free = self.free().pop();
-        free.unwrap_or_else(|| vec![0; BUFFER_LEN])
+        free.unwrap_or_else(|| vec![0; MESSAGE_LEN])
     }
 
     /// The first `len` bytes of a buffer, shared; the buffer comes back when the last share is dropped.

@@ -18,7 +18,7 @@ pub(crate) struct Device {
 
 /// What reading the device came to.
 #[derive(Debug)]
-pub(super) enum Received {
+pub(crate) enum Received {
     /// A request of so many bytes.
     Request(usize),
     /// Nothing for now.
@@ -60,7 +60,7 @@ impl Device {
     }
 
     /// Reads one request. `buffer` holds the largest there is.
-    pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         match rustix::io::read(&self.file, buffer) {
             Ok(len) => Ok(Received::Request(len)),
             // A request that was aborted between being queued and being read.
@@ -72,7 +72,7 @@ impl Device {
     }
 
     /// Sends a reply. False where the kernel does not wait for it any more.
-    pub(super) fn reply(&self, encoded: Encoded) -> io::Result<bool> {
+    pub(crate) fn reply(&self, encoded: Encoded) -> io::Result<bool> {
         let Encoded { head, mut data } = encoded;
         if data.len() >= SLICES_MAX {
             data = vec![Bytes::from(data.concat())];

@@ -12,7 +12,7 @@ fn buffer_comes_back_with_its_last_share() {
     assert_eq!(&part[..], b"bc");
     drop(part);
     assert_eq!(pool.free().len(), 1);
-    assert_eq!(pool.take().len(), BUFFER_LEN);
+    assert_eq!(pool.take().len(), MESSAGE_LEN);
 }
 
 #[test]
