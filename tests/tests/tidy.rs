@@ -17,8 +17,8 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("fsd", &["proto", "auth", "transport", "block"]),
     ("meta", &["proto", "auth", "transport", "block"]),
     ("admin", &["proto", "auth", "transport", "block"]),
-    ("tools", &["proto", "auth", "transport", "block", "fsd", "meta", "admin"]),
-    ("perf", &["proto", "auth", "transport", "block", "fsd", "meta", "admin", "tools"]),
+    ("perf", &["proto", "auth", "transport", "block", "fsd", "meta"]),
+    ("tools", &["proto", "auth", "transport", "block", "fsd", "meta", "admin", "perf"]),
     ("tests", &["proto", "auth", "transport", "block", "fsd", "meta", "admin", "tools"]),
     ("xtask", &[]),
 ];

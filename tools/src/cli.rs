@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::commands::{admin, configure, install, meta, mount, up};
+use crate::commands::{admin, bench, configure, install, meta, mount, up};
 use crate::dispatch::{self, Caller, Invocation};
 use crate::{failure, logging, output};
 
@@ -36,6 +36,9 @@ enum Program {
     Configure(configure::Arguments),
     /// Start the whole system on this machine and mount its volume
     Up(up::Arguments),
+    /// Measure a mount, or any directory, beside what this machine can do
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Put the executable and the names of its programs below a prefix
     Install(install::Arguments),
     /// Print a shell's completion script, for the dotted names too
@@ -127,6 +130,7 @@ impl Program {
             Self::Admin(command) => admin::run(command),
             Self::Configure(arguments) => configure::run(arguments),
             Self::Up(arguments) => up::run(&arguments),
+            Self::Bench(command) => bench::run(command, invocation),
             Self::Install(arguments) => install::run(&arguments),
             Self::Completions { shell } => output::print(completions::script(shell).as_bytes()),
             Self::About(about) => about.print(),

@@ -1,6 +1,7 @@
 //! The programs. Each module: its words, and the few lines that turn them into calls of the libraries.
 
 pub(crate) mod admin;
+pub(crate) mod bench;
 pub(crate) mod configure;
 pub(crate) mod install;
 pub(crate) mod meta;

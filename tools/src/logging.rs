@@ -14,7 +14,7 @@ pub(crate) fn start(level: &str) {
 
 /// Libraries below us are heard from `warn` on: their `info` and `debug` are about themselves.
 fn filter_for(level: &str) -> String {
-    let ours = ["admin", "auth", "block", "fsd", "meta", "tools", "transport"];
+    let ours = ["admin", "auth", "block", "fsd", "meta", "perf", "tools", "transport"];
     let ours: Vec<String> = ours.iter().map(|name| format!("{name}={level}")).collect();
     format!("warn,{}", ours.join(","))
 }

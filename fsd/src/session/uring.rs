@@ -23,6 +23,15 @@ pub enum Transport {
     Classic,
 }
 
+impl Transport {
+    /// What this machine has, the one that mounts take first.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        let uring = obstacle().is_none().then_some(Self::Uring);
+        uring.into_iter().chain([Self::Classic]).collect()
+    }
+}
+
 impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

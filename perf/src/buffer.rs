@@ -1,0 +1,46 @@
+//! Memory that O_DIRECT takes.
+
+use crate::seed::Seed;
+
+/// Alignment of memory, offsets and lengths that every disk takes.
+pub(crate) const ALIGNMENT: usize = 4096;
+
+/// Bytes at an aligned address.
+#[derive(Debug)]
+pub(crate) struct Aligned {
+    memory: Vec<u8>,
+    start: usize,
+    len: usize,
+}
+
+impl Aligned {
+    /// `len` bytes that no compression shrinks.
+    pub(crate) fn filled(len: usize, mut seed: Seed) -> Self {
+        let mut memory = vec![0; len + ALIGNMENT];
+        let start = memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+        seed.fill(&mut memory[start..start + len]);
+        Self { memory, start, len }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.memory[self.start..self.start + self.len]
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[self.start..self.start + self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_is_aligned_whatever_the_length() {
+        for len in [1, 4096, 1 << 20] {
+            let mut buffer = Aligned::filled(len, Seed::new(1));
+            assert_eq!(buffer.bytes().as_ptr() as usize % ALIGNMENT, 0);
+            assert_eq!((buffer.bytes().len(), buffer.bytes_mut().len()), (len, len));
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Measurements that anybody can repeat: workloads on a mount and on what bounds it, side by side in one run.
+//!
+//! Every figure is given absolute and as a share of its ceiling. The parent process only orders; load comes from workers
+//! (the same executable again), servers and mounts are the real ones in processes of their own, and all of them end with
+//! the run.
+
+mod buffer;
+mod children;
+mod crew;
+mod environment;
+pub mod method;
+mod mounts;
+mod progress;
+pub mod report;
+mod resources;
+mod run;
+mod seed;
+mod serve;
+mod settings;
+mod stop;
+mod subject;
+mod tally;
+mod unit;
+mod worker;
+mod workloads;
+
+pub use children::guard;
+pub use environment::time_stamp;
+pub use resources::Watched;
+pub use run::run;
+pub use serve::null;
+pub use settings::{DEFAULT_VARIANT, Settings, Variant};
+pub use unit::Unit;
+pub use worker::worker;

@@ -1,0 +1,82 @@
+//! How near a figure comes to its ceiling, round by round.
+
+use super::{Ceiling, Report, Rule, Series};
+use crate::method::{PairedSeries, Spread, ratio};
+
+/// A figure as a part of what bounds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Share {
+    /// 1 = the bound was reached.
+    pub spread: Spread,
+    /// The bound itself, in the unit of the figure.
+    pub ceiling: Spread,
+    /// The series that bound most, as `workload on subject`; all of them where their times add up.
+    pub by: String,
+}
+
+/// The share of `series` in `report`. A part that was not measured in the same rounds bounds nothing.
+pub(super) fn of(report: &Report, series: &Series) -> Option<Share> {
+    let ceiling = series.ceiling.as_ref()?;
+    let parts: Vec<&Series> = ceiling
+        .parts
+        .iter()
+        .filter_map(|(workload, subject)| report.find(workload, subject))
+        .filter(|part| part.unit.is_rate() == series.unit.is_rate())
+        .collect();
+    let points = bound(ceiling.rule, &parts, series)?;
+    let run = report.run.as_str();
+    let (ours, theirs) = (series.points(), points.clone());
+    let paired = |samples| PairedSeries { run, samples };
+    let spread = if series.unit.is_rate() {
+        ratio(paired(&ours), paired(&theirs))
+    } else {
+        ratio(paired(&theirs), paired(&ours))
+    };
+    let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
+    Some(Share { spread: spread.ok()?, ceiling: Spread::of(&values)?, by: name(ceiling, &parts) })
+}
+
+/// What the parts together allow in each round of `series`.
+fn bound(rule: Rule, parts: &[&Series], series: &Series) -> Option<Vec<(u32, f64)>> {
+    if parts.is_empty() {
+        return None;
+    }
+    let is_rate = series.unit.is_rate();
+    series
+        .samples
+        .iter()
+        .map(|sample| {
+            let values: Option<Vec<f64>> = parts
+                .iter()
+                .map(|part| part.samples.iter().find(|other| other.round == sample.round).map(|other| other.value))
+                .collect();
+            let values = values?;
+            let value = match (rule, is_rate) {
+                (Rule::Slowest, true) => values.into_iter().fold(f64::INFINITY, f64::min),
+                (Rule::Slowest, false) => values.into_iter().fold(0.0, f64::max),
+                (Rule::InTurn, true) => 1.0 / values.into_iter().map(|value| 1.0 / value).sum::<f64>(),
+                (Rule::InTurn, false) => values.into_iter().sum(),
+            };
+            Some((sample.round, value))
+        })
+        .collect()
+}
+
+fn name(ceiling: &Ceiling, parts: &[&Series]) -> String {
+    let shown = |series: &Series| format!("{} on {}", series.workload, series.subject);
+    match ceiling.rule {
+        Rule::InTurn => parts.iter().map(|part| shown(part)).collect::<Vec<_>>().join(" + "),
+        Rule::Slowest => {
+            let median = |part: &&&Series| part.spread().map_or(f64::INFINITY, |spread| spread.median);
+            let is_rate = parts.first().is_some_and(|part| part.unit.is_rate());
+            let ordered = |one: &&&Series, other: &&&Series| {
+                let order = median(one).total_cmp(&median(other));
+                if is_rate { order } else { order.reverse() }
+            };
+            parts.iter().min_by(ordered).map(|part| shown(part)).unwrap_or_default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

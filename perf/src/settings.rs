@@ -1,0 +1,48 @@
+//! What a run is told.
+
+use std::path::PathBuf;
+
+use crate::resources::Watched;
+
+/// Settings of `flexfs bench run`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// This program: it starts servers, mounts and workers.
+    pub executable: PathBuf,
+    /// Words of the command line, for the report.
+    pub command: Vec<String>,
+    /// Folders to measure, all of one file system. None: the run starts systems of its own.
+    pub targets: Vec<PathBuf>,
+    /// Systems to start where there are no targets; at least one then.
+    pub variants: Vec<Variant>,
+    /// Folder on the disk that holds the run's own files.
+    pub data_folder: PathBuf,
+    /// Folder of the report; made by the run.
+    pub output: PathBuf,
+    /// The short run: two minutes at the most.
+    pub quick: bool,
+    /// Rounds; `None` = as usual.
+    pub rounds: Option<u32>,
+    /// Seconds of a workload that is bounded by time; `None` = as usual.
+    pub seconds: Option<f64>,
+    /// Where everything random comes from.
+    pub seed: u64,
+    /// Only workloads whose id begins with one of these words; empty = all.
+    pub only: Vec<String>,
+    /// Processes behind the targets, to watch.
+    pub processes: Vec<Watched>,
+    /// Tree of files for the tree workload; `None` = one that follows from the seed.
+    pub tree: Option<PathBuf>,
+}
+
+/// A system to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// Its name in the report.
+    pub name: String,
+    /// Flags of `flexfs up`.
+    pub flags: Vec<String>,
+}
+
+/// Name of the only variant.
+pub const DEFAULT_VARIANT: &str = "flexfs";

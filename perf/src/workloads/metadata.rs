@@ -1,0 +1,189 @@
+//! Names: create, stat, open, list, rename and remove empty files.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use serde::{Deserialize, Serialize};
+
+use super::work::{Field, Figure, Found, Work};
+use super::{Job, Size};
+use crate::crew::Crew;
+use crate::report::{Kind, Rule};
+use crate::tally::{Tally, Until};
+use crate::unit::Unit;
+use crate::worker::Duty;
+
+/// Files of one process: what a fast target makes in a moment, a slow one has to remove again.
+const FILES_MAX: u64 = 20_000;
+
+/// See the module.
+struct Metadata {
+    processes: u32,
+    /// All processes in one folder, or each in a folder of its own.
+    one_folder: bool,
+}
+
+pub(super) fn all(size: Size) -> Vec<Box<dyn Work>> {
+    let shapes: &[(u32, bool)] = match size {
+        Size::Quick => &[(1, false), (8, false)],
+        Size::Full => &[(1, false), (2, false), (8, false), (8, true)],
+    };
+    let works = shapes.iter().map(|&(processes, one_folder)| Metadata { processes, one_folder });
+    works.map(|work| Box::new(work) as Box<dyn Work>).collect()
+}
+
+/// The phases in their order, each with its words and what of the system it asks.
+const PHASES: [(&str, &str, Asks); 6] = [
+    ("create", "create and close", Asks::Change),
+    ("stat", "stat, no cache", Asks::Look),
+    ("open", "open and close", Asks::Look),
+    ("readdir", "list", Asks::Cache),
+    ("rename", "rename", Asks::Change),
+    ("unlink", "remove", Asks::Change),
+];
+
+/// Which parts of the system an operation passes.
+#[derive(Clone, Copy)]
+enum Asks {
+    /// FUSE, the network and a change in the engine.
+    Change,
+    /// FUSE, the network and a look into the engine.
+    Look,
+    /// FUSE: one answer holds many names.
+    Cache,
+}
+
+impl Metadata {
+    fn suffix(&self) -> String {
+        format!("{}p{}", self.processes, if self.one_folder { ".one-folder" } else { "" })
+    }
+
+    fn figure(&self, verb: &str, words: &str, asks: Asks) -> Figure {
+        let id = format!("metadata.{verb}.{}", self.suffix());
+        let folder = if self.one_folder { " in one folder" } else { "" };
+        let processes = if self.processes == 1 { "1 process" } else { &format!("{} processes", self.processes) };
+        let figure = Figure::new(id.clone(), format!("{words}, {processes}{folder}"), Unit::Files);
+        let (calls, engine) = match asks {
+            Asks::Cache => return figure.bounded_by(Kind::NullFuse),
+            Asks::Change => (self.calls(), "engine.create"),
+            Asks::Look => (self.calls(), "engine.lookup"),
+        };
+        // One process has one operation under way: its way through the parts adds up.
+        let rule = if self.processes == 1 { Rule::InTurn } else { Rule::Slowest };
+        let parts = [(id, Kind::NullFuse), (calls.to_owned(), Kind::Machine), (engine.to_owned(), Kind::Machine)];
+        figure.bounded(rule, parts)
+    }
+
+    fn calls(&self) -> &'static str {
+        if self.processes == 1 { "quic.call" } else { "quic.calls" }
+    }
+}
+
+impl Work for Metadata {
+    fn figures(&self) -> Vec<Figure> {
+        PHASES.iter().map(|(verb, words, asks)| self.figure(verb, words, *asks)).collect()
+    }
+
+    fn runs_on(&self, kind: Kind) -> bool {
+        kind != Kind::Machine
+    }
+
+    fn measure(&mut self, field: &Field<'_>) -> Result<Vec<Found>> {
+        let names = |number: u32| {
+            let names = Names { process: number, one_folder: self.one_folder, seconds: field.seconds };
+            (Job::Names(names), field.folder(number as usize))
+        };
+        let mut crew = Crew::start(field.site, (0..self.processes).map(names).collect())?;
+        let found = PHASES.iter().map(|_| field.phase(&mut crew, Unit::Files)).collect::<Result<Vec<_>>>()?;
+        crew.clean()?;
+        Ok(found)
+    }
+}
+
+/// What one process does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Names {
+    process: u32,
+    one_folder: bool,
+    seconds: f64,
+}
+
+impl Names {
+    pub(super) fn in_folder(self, folder: &Path) -> Naming {
+        let folder = if self.one_folder { folder.to_owned() } else { folder.join(self.process.to_string()) };
+        Naming { job: self, folder, files: 0 }
+    }
+}
+
+pub(super) struct Naming {
+    job: Names,
+    folder: PathBuf,
+    files: u64,
+}
+
+impl Duty for Naming {
+    fn prepare(&mut self) -> Result<()> {
+        fs::create_dir_all(&self.folder).with_context(|| format!("folder {}", self.folder.display()))
+    }
+
+    fn phase(&mut self, number: usize, tally: &mut Tally) -> Result<()> {
+        let (verb, ..) = PHASES[number];
+        self.carry_out(verb, tally).with_context(|| format!("{verb} in {}", self.folder.display()))
+    }
+}
+
+impl Naming {
+    fn carry_out(&mut self, verb: &str, tally: &mut Tally) -> std::io::Result<()> {
+        let until = Until::seconds(self.job.seconds);
+        if verb == "create" {
+            while self.files < FILES_MAX && until.is_ahead() {
+                let path = self.path("new", self.files);
+                tally.time(|| File::create_new(path).map(drop))?;
+                self.files += 1;
+            }
+            return Ok(());
+        }
+        if verb == "readdir" {
+            return self.list(until, tally);
+        }
+        for number in (0..self.files).take_while(|_| until.is_ahead()) {
+            let path = self.path("new", number);
+            tally.time(|| match verb {
+                "stat" => look(&path),
+                "open" => File::open(&path).map(drop),
+                "rename" => fs::rename(&path, self.path("renamed", number)),
+                // A slow target did not get to rename all of them.
+                _ => fs::remove_file(self.path("renamed", number)).or_else(|_| fs::remove_file(&path)),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Lists the folder again and again; each name counts.
+    fn list(&self, until: Until, tally: &mut Tally) -> std::io::Result<()> {
+        let mut names = 0;
+        while names == 0 || until.is_ahead() {
+            tally.time(|| {
+                for entry in fs::read_dir(&self.folder)? {
+                    entry?;
+                    names += 1;
+                }
+                std::io::Result::Ok(())
+            })?;
+        }
+        tally.operations = names;
+        Ok(())
+    }
+
+    fn path(&self, what: &str, number: u64) -> PathBuf {
+        self.folder.join(format!("{what}-{}-{number}", self.job.process))
+    }
+}
+
+/// stat(2) that must not be answered from what the kernel remembers.
+fn look(path: &Path) -> std::io::Result<()> {
+    statx(CWD, path, AtFlags::STATX_FORCE_SYNC, StatxFlags::BASIC_STATS)?;
+    Ok(())
+}
