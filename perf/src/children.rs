@@ -133,6 +133,14 @@ pub(crate) fn kill(pid: u32, signal: Signal) {
     }
 }
 
+/// Kills a child of this process and what it started: it leads a process group.
+pub(crate) fn kill_group(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
+    }
+}
+
 /// `flexfs bench guard --parent PID -- WORDS`: becomes `flexfs WORDS`, ended should the process that started it end
 /// first.
 ///

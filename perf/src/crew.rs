@@ -8,13 +8,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rustix::process::Signal;
 
-use crate::children::{has_ended_within, kill};
+use crate::children::{has_ended_within, kill_group};
+use crate::job::Job;
 use crate::stop::{LOOK, LastResort, Stop};
 use crate::tally::Tally;
 use crate::worker::{Assignment, Order, Said};
-use crate::workloads::Job;
 
 /// Workers that may run at once.
 pub(crate) const WORKERS_MAX: usize = 256;
@@ -70,19 +69,27 @@ impl Crew {
 
     /// Lets all do the next phase, which is meant to take `seconds`, and adds up what they did.
     pub(crate) fn phase(&mut self, seconds: f64) -> Result<Tally> {
-        for member in &mut self.members {
-            member.send(&Order::Go)?;
-        }
-        let end = Instant::now() + Duration::from_secs_f64(seconds) + GRACE;
+        self.go()?;
         let mut whole = Tally::default();
-        for index in 0..self.members.len() {
-            let tally = self.hear(index, end, "work", |said| match said {
-                Said::Did(tally) => Some(tally),
-                _ => None,
-            })?;
-            whole.join(&tally);
-        }
+        self.results(seconds)?.iter().for_each(|tally| whole.join(tally));
         Ok(whole)
+    }
+
+    /// Lets all begin the next phase.
+    pub(crate) fn go(&mut self) -> Result<()> {
+        self.members.iter_mut().try_for_each(|member| member.send(&Order::Go))
+    }
+
+    /// What each did in the phase, which is meant to take `seconds` from now.
+    pub(crate) fn results(&mut self, seconds: f64) -> Result<Vec<Tally>> {
+        let end = Instant::now() + Duration::from_secs_f64(seconds) + GRACE;
+        let result = |index| {
+            self.hear(index, end, "work", |said| match said {
+                Said::Did(tally) => Some(*tally),
+                _ => None,
+            })
+        };
+        (0..self.members.len()).map(result).collect()
     }
 
     /// Lets the first of them remove its folder, and ends all.
@@ -136,7 +143,7 @@ impl Member {
             }
         };
         std::thread::Builder::new().name("listener".to_owned()).spawn(listen).context("starting a thread")?;
-        Ok(Self { child, orders, answers, _resort: LastResort::new(move || kill(pid, Signal::KILL)) })
+        Ok(Self { child, orders, answers, _resort: LastResort::new(move || kill_group(pid)) })
     }
 
     fn send(&mut self, what: &impl serde::Serialize) -> Result<()> {
@@ -152,7 +159,7 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        kill(self.child.id(), Signal::KILL);
+        kill_group(self.child.id());
         if !has_ended_within(&mut self.child, KILLED) {
             tracing::warn!(pid = self.child.id(), "a worker hangs in the kernel");
         }

@@ -4,10 +4,13 @@
 //! (the same executable again), servers and mounts are the real ones in processes of their own, and all of them end with
 //! the run.
 
+mod admin;
 mod buffer;
+mod ceilings;
 mod children;
 mod crew;
 mod environment;
+mod job;
 pub mod method;
 mod mounts;
 mod progress;
@@ -15,20 +18,21 @@ pub mod report;
 mod resources;
 mod run;
 mod seed;
-mod serve;
 mod settings;
 mod stop;
 mod subject;
 mod tally;
 mod unit;
+mod work;
 mod worker;
 mod workloads;
 
+pub use ceilings::null_fuse::null;
 pub use children::guard;
 pub use environment::time_stamp;
+pub use report::compare;
 pub use resources::Watched;
-pub use run::run;
-pub use serve::null;
+pub use run::{check_only, run};
 pub use settings::{DEFAULT_VARIANT, Settings, Variant};
 pub use unit::Unit;
 pub use worker::worker;

@@ -1,12 +1,9 @@
-//! What is mounted where, and the tmpfs a run makes for itself.
+//! What is mounted where, and how it is taken away.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-
-use crate::stop::LastResort;
+use rustix::mount::{UnmountFlags, unmount};
 
 /// A file system that is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,33 +71,6 @@ pub(crate) fn take_away(path: &Path) {
         if !helper.is_ok_and(|status| status.success()) {
             tracing::warn!(path = %path.display(), %error, "cannot be unmounted");
         }
-    }
-}
-
-/// A tmpfs of this run. Dropped, it is unmounted.
-#[derive(Debug)]
-pub(crate) struct Tmpfs {
-    path: PathBuf,
-    _resort: LastResort,
-}
-
-impl Tmpfs {
-    /// Mounts one on `path`, which is made. Needs root.
-    pub(crate) fn mount(path: &Path) -> Result<Self> {
-        fs::create_dir_all(path).with_context(|| format!("folder {}", path.display()))?;
-        mount("flexfs-bench", path, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=0700"))
-            .with_context(|| format!("mounting a tmpfs on {}", path.display()))?;
-        let resort = LastResort::new({
-            let path = path.to_owned();
-            move || take_away(&path)
-        });
-        Ok(Self { path: path.to_owned(), _resort: resort })
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        take_away(&self.path);
     }
 }
 

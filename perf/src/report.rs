@@ -1,5 +1,6 @@
 //! What a run found: every sample, and all that is needed to judge and to repeat it. This is the JSON file.
 
+mod compare;
 mod json;
 mod share;
 mod table;
@@ -12,6 +13,7 @@ use crate::environment::Environment;
 use crate::method::{Histogram, Spread};
 use crate::unit::Unit;
 
+pub use compare::compare;
 pub(crate) use json::save;
 pub use share::Share;
 pub(crate) use table::print;
@@ -170,15 +172,16 @@ impl Report {
         self.subjects.iter().filter(|subject| subject.kind == Kind::Measured)
     }
 
-    /// The first subject of a kind.
-    pub(crate) fn of_kind(&self, kind: Kind) -> Option<&SubjectRecord> {
-        self.subjects.iter().find(|subject| subject.kind == kind)
-    }
-
     /// What bounds `series`, as a spread of shares; `None` where nothing does or the bound was not measured.
     #[must_use]
     pub fn share(&self, series: &Series) -> Option<Share> {
         share::of(self, series)
+    }
+
+    /// How fast `series` is beside the same figure of subject `first`, round by round; `None` for that subject itself.
+    #[must_use]
+    pub fn speed(&self, series: &Series, first: &str) -> Option<Spread> {
+        share::speed(self, series, first)
     }
 }
 

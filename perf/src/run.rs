@@ -14,7 +14,8 @@ use crate::seed::Seed;
 use crate::settings::Settings;
 use crate::stop::Stop;
 use crate::subject::{RunFolder, Subject};
-use crate::workloads::{self, Bound, Field, Figure, Size, Work};
+use crate::work::{Bound, Field, Figure, Size, Work};
+use crate::{ceilings, workloads};
 
 /// A quick run ends within this time: no round is begun that would not.
 const QUICK_MAX: Duration = Duration::from_secs(105);
@@ -27,17 +28,20 @@ pub fn run(settings: &Settings) -> Result<()> {
     let begin = Instant::now();
     let stop = Stop::catch()?;
     let site = Site { executable: settings.executable.clone(), stop: stop.clone() };
-    let mut works = choose(settings)?;
+    let works = choose(settings)?;
     std::fs::create_dir_all(&settings.output)
         .with_context(|| format!("output folder {}", settings.output.display()))?;
     let folder = RunFolder::make(&settings.data_folder)?;
+    // Dropped before the folder: workloads hold systems that lie in it.
+    let mut works = works;
     let progress = Progress::begin();
     progress.say("starting what is measured");
     let subjects = subjects(settings, &site, folder.path())?;
-    let mut bench = Bench::new(settings, site, subjects, progress);
+    let mut bench = Bench::new(settings, site, folder.path(), subjects, progress);
     bench.plan(&works);
     bench.measure(&mut works, begin)?;
     let report = bench.end();
+    drop(works);
     drop(folder);
     report::print(&report)?;
     save(&report, &settings.output)?;
@@ -65,26 +69,51 @@ fn save(report: &Report, output: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The workloads of this run: ceilings first.
-fn choose(settings: &Settings) -> Result<Vec<Box<dyn Work>>> {
-    let size = if settings.quick { Size::Quick } else { Size::Full };
-    let mut works = workloads::all(size);
-    if !settings.only.is_empty() {
-        let known: Vec<String> = works.iter().flat_map(|work| work.figures()).map(|figure| figure.id).collect();
-        for word in &settings.only {
-            ensure!(
-                known.iter().any(|id| id.starts_with(word)),
-                "workload {word:?}: none begins so; there are {}",
-                known.join(", ")
-            );
+/// Checks a word that is to choose workloads.
+///
+/// # Errors
+/// No id begins with it; the line says which there are.
+pub fn check_only(word: &str) -> Result<String, String> {
+    let mut groups: Vec<String> = Vec::new();
+    for figure in
+        [Size::Quick, Size::Full].iter().flat_map(|size| everything(*size, None)).flat_map(|work| work.figures())
+    {
+        if figure.id.starts_with(word) {
+            return Ok(word.to_owned());
         }
-        works.retain(|work| work.figures().iter().any(|figure| is_wanted(figure, &settings.only)));
+        let group = figure.id.split('.').next().unwrap_or_default();
+        if groups.iter().all(|known| known != group) {
+            groups.push(group.to_owned());
+        }
     }
-    Ok(works)
+    Err(format!("no workload begins so; the groups are {}", groups.join(", ")))
 }
 
-fn is_wanted(figure: &Figure, only: &[String]) -> bool {
-    only.iter().any(|word| figure.id.starts_with(word))
+/// Ceilings first: what follows is measured against them.
+fn everything(size: Size, tree: Option<&Path>) -> Vec<Box<dyn Work>> {
+    let mut works = ceilings::all(size);
+    works.extend(workloads::all(size, tree));
+    works
+}
+
+/// The workloads of this run.
+fn choose(settings: &Settings) -> Result<Vec<Box<dyn Work>>> {
+    let mut works = everything(if settings.quick { Size::Quick } else { Size::Full }, settings.tree.as_deref());
+    if !settings.only.is_empty() {
+        // A figure without what bounds it says little.
+        let wanted: Vec<String> = works
+            .iter()
+            .flat_map(|work| work.figures())
+            .filter(|figure| settings.only.iter().any(|word| figure.id.starts_with(word)))
+            .flat_map(|figure| {
+                let bounds = figure.bound.map(|bound| bound.parts).unwrap_or_default();
+                bounds.into_iter().map(|(id, _)| id).chain([figure.id])
+            })
+            .collect();
+        works.retain(|work| work.figures().iter().any(|figure| wanted.contains(&figure.id)));
+        ensure!(!works.is_empty(), "workloads {:?}: a quick run has none of them", settings.only);
+    }
+    Ok(works)
 }
 
 fn subjects(settings: &Settings, site: &Site, folder: &Path) -> Result<Vec<Subject>> {
@@ -109,6 +138,8 @@ fn subjects(settings: &Settings, site: &Site, folder: &Path) -> Result<Vec<Subje
 struct Bench<'a> {
     settings: &'a Settings,
     site: Site,
+    /// Folder of the run.
+    local: &'a Path,
     subjects: Vec<Subject>,
     progress: Progress,
     report: Report,
@@ -118,20 +149,20 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(settings: &'a Settings, site: Site, subjects: Vec<Subject>, progress: Progress) -> Self {
+    fn new(settings: &'a Settings, site: Site, local: &'a Path, subjects: Vec<Subject>, progress: Progress) -> Self {
         let seconds = settings.seconds.unwrap_or(if settings.quick { 0.2 } else { 2.0 });
         let method =
             Method { quick: settings.quick, rounds: 0, seconds, seed: settings.seed, only: settings.only.clone() };
         let records = subjects.iter().map(|subject| subject.record.clone()).collect();
         let report = Report::new(Environment::learn(&settings.command), method, records);
-        Self { settings, site, subjects, progress, report, seconds, count: 0 }
+        Self { settings, site, local, subjects, progress, report, seconds, count: 0 }
     }
 
     /// Makes an empty series for each figure of each subject, in the order of the report.
     fn plan(&mut self, works: &[Box<dyn Work>]) {
         for work in works {
             for figure in work.figures() {
-                for subject in self.subjects.iter().filter(|subject| work.runs_on(subject.record.kind)) {
+                for subject in self.subjects.iter().filter(|subject| work.runs_on(subject)) {
                     let ceiling = figure.bound.as_ref().filter(|_| subject.record.kind == Kind::Measured);
                     self.report.series.push(Series {
                         workload: figure.id.clone(),
@@ -177,7 +208,7 @@ impl<'a> Bench<'a> {
     }
 
     fn turns(&self, works: &[Box<dyn Work>]) -> u64 {
-        let turns = |work: &dyn Work| self.subjects.iter().filter(|subject| work.runs_on(subject.record.kind)).count();
+        let turns = |work: &dyn Work| self.subjects.iter().filter(|subject| work.runs_on(subject)).count();
         works.iter().map(|work| turns(work.as_ref()) as u64).sum()
     }
 
@@ -185,7 +216,7 @@ impl<'a> Bench<'a> {
     fn round(&mut self, works: &mut [Box<dyn Work>], round: u32) -> Result<()> {
         for (index, work) in works.iter_mut().enumerate() {
             let able: Vec<usize> =
-                (0..self.subjects.len()).filter(|subject| work.runs_on(self.subjects[*subject].record.kind)).collect();
+                (0..self.subjects.len()).filter(|subject| work.runs_on(&self.subjects[*subject])).collect();
             for place in order(round, index, able.len()) {
                 self.turn(work.as_mut(), able[place], round)?;
             }
@@ -209,6 +240,8 @@ impl<'a> Bench<'a> {
             name: format!("flexfs-bench-{}-{}", std::process::id(), self.count),
             seconds: self.seconds,
             seed: Seed::new(self.report.method.seed).part(round.into()),
+            fixed_seed: Seed::new(self.report.method.seed),
+            local: self.local,
         };
         match work.measure(&field) {
             Ok(found) if round > 0 => {

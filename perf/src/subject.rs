@@ -1,6 +1,5 @@
 //! What is measured, and beside what: a mount that the run starts, a folder that is there, and the references.
 
-mod null;
 mod scratch;
 mod up;
 
@@ -8,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::ceilings::null_fuse::NullServer;
+use crate::ceilings::tmpfs::Tmpfs;
 use crate::crew::Site;
-use crate::mounts::{self, Tmpfs};
+use crate::mounts;
 use crate::report::{Kind, SubjectRecord};
 use crate::resources::Watched;
 use crate::settings::{Settings, Variant};
-use null::NullServer;
 use scratch::Scratch;
 
 pub(crate) use scratch::RunFolder;

@@ -11,9 +11,9 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use crate::children::end_with_parent;
+use crate::job::Job;
+use crate::resources;
 use crate::tally::Tally;
-use crate::workloads::Job;
-use crate::{resources, workloads};
 
 /// What a worker is told first.
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,16 +57,16 @@ pub(crate) trait Duty {
     fn phase(&mut self, number: usize, tally: &mut Tally) -> Result<()>;
 }
 
-/// `flexfs bench worker --parent PID`: works until stdin ends.
+/// `flexfs bench worker --parent PID`: works until stdin ends. What the work fails at is told on stdout, to the crew.
 ///
 /// # Errors
-/// What the work fails at; it was told on stdout too.
+/// Nobody is there to be told.
 pub fn worker(parent: u32) -> Result<()> {
     end_with_parent(parent, Signal::KILL)?;
-    work().inspect_err(|error| {
-        // Whoever would read it may be gone.
-        let _ = say(&Said::Failed(format!("{error:#}")));
-    })
+    match work() {
+        Ok(()) => Ok(()),
+        Err(error) => say(&Said::Failed(format!("{error:#}"))),
+    }
 }
 
 fn work() -> Result<()> {
@@ -74,7 +74,7 @@ fn work() -> Result<()> {
     let Some(first) = lines.next() else { return Ok(()) };
     let Assignment { job, folder } = serde_json::from_str(&first?).context("the assignment")?;
     std::fs::create_dir_all(&folder).with_context(|| format!("folder {}", folder.display()))?;
-    let mut duty = workloads::duty(job, &folder);
+    let mut duty = job.duty(&folder);
     duty.prepare()?;
     say(&Said::Ready)?;
     let mut number = 0;

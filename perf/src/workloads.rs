@@ -1,51 +1,31 @@
 //! What is measured. Each workload runs on any folder; those of the system itself need a mount that the run started.
 
-mod metadata;
-mod random;
-mod sequential;
-mod work;
+pub(crate) mod metadata;
+pub(crate) mod mixed;
+pub(crate) mod random;
+pub(crate) mod recovery;
+pub(crate) mod revocation;
+pub(crate) mod sequential;
+pub(crate) mod sessions;
+pub(crate) mod small_files;
+pub(crate) mod sqlite;
+pub(crate) mod tree;
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use crate::work::{Size, Work};
 
-use crate::worker::Duty;
-
-pub(crate) use work::{Bound, Field, Figure, Found, Work};
-
-/// What a worker does: the part of a workload that makes load.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Job {
-    /// See [`sequential`].
-    Stream(sequential::Stream),
-    /// See [`random`].
-    Random(random::Job),
-    /// See [`metadata`].
-    Names(metadata::Names),
-}
-
-/// The duty of a worker with `job` in `folder`.
-pub(crate) fn duty(job: Job, folder: &Path) -> Box<dyn Duty> {
-    match job {
-        Job::Stream(job) => Box::new(job.in_folder(folder)),
-        Job::Random(job) => Box::new(job.in_folder(folder)),
-        Job::Names(job) => Box::new(job.in_folder(folder)),
-    }
-}
-
-/// How large workloads are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Size {
-    /// For a run of two minutes.
-    Quick,
-    /// For a run that takes its time.
-    Full,
-}
-
-/// All workloads on folders.
-pub(crate) fn all(size: Size) -> Vec<Box<dyn Work>> {
+/// All workloads; `given` is the tree of files to handle, if not one made from the seed.
+pub(crate) fn all(size: Size, given: Option<&Path>) -> Vec<Box<dyn Work>> {
     let mut all = sequential::all(size);
     all.extend(random::all(size));
     all.extend(metadata::all(size));
+    all.extend(small_files::all(size));
+    all.extend(tree::all(size, given));
+    all.extend(sqlite::all());
+    all.extend(mixed::all());
+    all.extend(sessions::all(size));
+    all.extend(revocation::all());
+    all.extend(recovery::all());
     all
 }

@@ -10,7 +10,8 @@ pub struct Share {
     pub spread: Spread,
     /// The bound itself, in the unit of the figure.
     pub ceiling: Spread,
-    /// The series that bound most, as `workload on subject`; all of them where their times add up.
+    /// The series that bound most; all of them where their times add up. The same workload elsewhere goes by the name of
+    /// that subject, another one by its own.
     pub by: String,
 }
 
@@ -24,16 +25,24 @@ pub(super) fn of(report: &Report, series: &Series) -> Option<Share> {
         .filter(|part| part.unit.is_rate() == series.unit.is_rate())
         .collect();
     let points = bound(ceiling.rule, &parts, series)?;
-    let run = report.run.as_str();
-    let (ours, theirs) = (series.points(), points.clone());
-    let paired = |samples| PairedSeries { run, samples };
-    let spread = if series.unit.is_rate() {
-        ratio(paired(&ours), paired(&theirs))
-    } else {
-        ratio(paired(&theirs), paired(&ours))
-    };
+    let spread = speed_of(report, series, &points)?;
     let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
-    Some(Share { spread: spread.ok()?, ceiling: Spread::of(&values)?, by: name(ceiling, &parts) })
+    Some(Share { spread, ceiling: Spread::of(&values)?, by: name(ceiling, &parts, series) })
+}
+
+/// How fast `series` is beside the same figure of subject `first`, round by round: 2 = twice as fast.
+pub(super) fn speed(report: &Report, series: &Series, first: &str) -> Option<Spread> {
+    let other = report.find(&series.workload, first).filter(|_| series.subject != first)?;
+    speed_of(report, series, &other.points())
+}
+
+/// The quotient with `others` of the same run, the right way round for the unit.
+fn speed_of(report: &Report, series: &Series, others: &[(u32, f64)]) -> Option<Spread> {
+    let ours = series.points();
+    let paired = |samples| PairedSeries { run: &report.run, samples };
+    let (ours, others) = (paired(&ours), paired(others));
+    let quotient = if series.unit.is_rate() { ratio(ours, others) } else { ratio(others, ours) };
+    quotient.ok()
 }
 
 /// What the parts together allow in each round of `series`.
@@ -62,8 +71,10 @@ fn bound(rule: Rule, parts: &[&Series], series: &Series) -> Option<Vec<(u32, f64
         .collect()
 }
 
-fn name(ceiling: &Ceiling, parts: &[&Series]) -> String {
-    let shown = |series: &Series| format!("{} on {}", series.workload, series.subject);
+fn name(ceiling: &Ceiling, parts: &[&Series], series: &Series) -> String {
+    let shown = |part: &Series| {
+        if part.workload == series.workload { part.subject.clone() } else { part.workload.clone() }
+    };
     match ceiling.rule {
         Rule::InTurn => parts.iter().map(|part| shown(part)).collect::<Vec<_>>().join(" + "),
         Rule::Slowest => {

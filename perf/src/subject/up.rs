@@ -15,20 +15,21 @@ use crate::stop::LastResort;
 /// Servers and mounts are there within this time or not at all.
 const START_MAX: Duration = Duration::from_secs(30);
 
-/// The system. Dropped, the mounts end, then the servers.
+/// The system. Dropped, the second mount ends and then the servers.
 #[derive(Debug)]
 pub(crate) struct Up {
-    // The second mount ends first: its daemon says goodbye to the servers.
+    // In this order: the second mount's daemon says goodbye to the servers.
     other: Served,
-    first: Served,
+    /// Absent only between a crash and the next start.
+    servers: Option<Served>,
     site: Site,
     folder: PathBuf,
     flags: Vec<String>,
 }
 
-/// A mount with the process that serves it.
+/// A mount with the process that serves it. Dropped, it is unmounted.
 #[derive(Debug)]
-struct Served {
+pub(crate) struct Served {
     daemon: Daemon,
     mount: PathBuf,
     _resort: LastResort,
@@ -37,42 +38,53 @@ struct Served {
 impl Up {
     /// Starts it with all its files below `folder`, and `flags` for `up`.
     pub(crate) fn start(site: &Site, folder: &Path, flags: &[String]) -> Result<Self> {
-        std::fs::create_dir_all(folder).with_context(|| format!("folder {}", folder.display()))?;
-        let first = start_up(site, folder, flags)?;
-        let creds = data(folder).join("creds/default");
-        let other = Self::mount_in(site, folder, "other", &creds)?;
-        Ok(Self { other, first, site: site.clone(), folder: folder.to_owned(), flags: flags.to_vec() })
+        let servers = start_servers(site, folder, flags)?;
+        let other = mount(site, folder, "other", &data(folder).join("creds/default"))?;
+        let (site, folder, flags) = (site.clone(), folder.to_owned(), flags.to_vec());
+        Ok(Self { other, servers: Some(servers), site, folder, flags })
     }
 
-    /// Mounts the volume `default` once more, with the token in `creds`; the mount's files are called `name`.
-    fn mount_in(site: &Site, folder: &Path, name: &str, creds: &Path) -> Result<Served> {
-        let mount = folder.join(format!("{name}-mnt"));
-        let words: Vec<OsString> = vec![
-            "mount".into(),
-            "start".into(),
-            "default".into(),
-            mount.clone().into(),
-            "--credsFile".into(),
-            creds.into(),
-            "--foreground".into(),
-        ];
-        Served::start(site, &format!("mount {name}"), &words, mount, &folder.join(format!("{name}-log")))
+    /// Mounts the volume `default` once more, with the token in `creds`, at `NAME-mnt` in `folder`.
+    pub(crate) fn mount_beside(&self, folder: &Path, name: &str, creds: &Path) -> Result<Served> {
+        mount(&self.site, folder, name, creds)
     }
 
-    /// The mount points.
+    /// Kills the servers, and the mount in their process, as a crash would; starts them again and waits until that mount
+    /// is back.
+    pub(crate) fn crash_and_restart(&mut self) -> Result<()> {
+        if let Some(mut servers) = self.servers.take() {
+            servers.daemon.kill();
+        }
+        self.servers = Some(start_servers(&self.site, &self.folder, &self.flags)?);
+        Ok(())
+    }
+
+    /// The mount points: the one of `up`, and the second one.
     pub(crate) fn mounts(&self) -> Vec<PathBuf> {
-        vec![self.first.mount.clone(), self.other.mount.clone()]
+        let first = self.servers.iter().map(|servers| servers.mount.clone());
+        first.chain([self.other.mount.clone()]).collect()
+    }
+
+    /// The mount in a process of its own.
+    pub(crate) fn other_mount(&self) -> &Path {
+        &self.other.mount
     }
 
     /// The processes.
     pub(crate) fn watched(&self) -> Vec<Watched> {
         let watched = |name: &str, served: &Served| Watched { name: name.to_owned(), pid: served.daemon.pid() };
-        vec![watched("up", &self.first), watched("mount", &self.other)]
+        let servers = self.servers.iter().map(|servers| watched("up", servers));
+        servers.chain([watched("mount", &self.other)]).collect()
     }
 
     /// Its data folder.
     pub(crate) fn data(&self) -> PathBuf {
         data(&self.folder)
+    }
+
+    /// Flags it was started with.
+    pub(crate) fn flags(&self) -> &[String] {
+        &self.flags
     }
 }
 
@@ -104,9 +116,16 @@ fn data(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 
-fn start_up(site: &Site, folder: &Path, flags: &[String]) -> Result<Served> {
+fn start_servers(site: &Site, folder: &Path, flags: &[String]) -> Result<Served> {
     let mount = folder.join("mnt");
     let mut words: Vec<OsString> = vec!["up".into(), mount.clone().into(), "--dataFolder".into(), data(folder).into()];
     words.extend(flags.iter().map(OsString::from));
     Served::start(site, "flexfs up", &words, mount, &folder.join("log"))
+}
+
+fn mount(site: &Site, folder: &Path, name: &str, creds: &Path) -> Result<Served> {
+    let mount = folder.join(format!("{name}-mnt"));
+    let mut words: Vec<OsString> = ["mount", "start", "default"].map(OsString::from).into();
+    words.extend([mount.clone().into(), "--credsFile".into(), creds.into(), "--foreground".into()]);
+    Served::start(site, &format!("mount {name}"), &words, mount, &folder.join(format!("{name}-log")))
 }

@@ -7,12 +7,13 @@ use anyhow::{Context as _, Result};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use serde::{Deserialize, Serialize};
 
-use super::work::{Field, Figure, Found, Work};
-use super::{Job, Size};
 use crate::crew::Crew;
+use crate::job::Job;
 use crate::report::{Kind, Rule};
+use crate::subject::Subject;
 use crate::tally::{Tally, Until};
 use crate::unit::Unit;
+use crate::work::{Field, Figure, Found, Size, Work};
 use crate::worker::Duty;
 
 /// Files of one process: what a fast target makes in a moment, a slow one has to remove again.
@@ -25,7 +26,7 @@ struct Metadata {
     one_folder: bool,
 }
 
-pub(super) fn all(size: Size) -> Vec<Box<dyn Work>> {
+pub(crate) fn all(size: Size) -> Vec<Box<dyn Work>> {
     let shapes: &[(u32, bool)] = match size {
         Size::Quick => &[(1, false), (8, false)],
         Size::Full => &[(1, false), (2, false), (8, false), (8, true)],
@@ -65,19 +66,16 @@ impl Metadata {
         let folder = if self.one_folder { " in one folder" } else { "" };
         let processes = if self.processes == 1 { "1 process" } else { &format!("{} processes", self.processes) };
         let figure = Figure::new(id.clone(), format!("{words}, {processes}{folder}"), Unit::Files);
-        let (calls, engine) = match asks {
-            Asks::Cache => return figure.bounded_by(Kind::NullFuse),
-            Asks::Change => (self.calls(), "engine.create"),
-            Asks::Look => (self.calls(), "engine.lookup"),
-        };
         // One process has one operation under way: its way through the parts adds up.
-        let rule = if self.processes == 1 { Rule::InTurn } else { Rule::Slowest };
+        let (rule, calls, engine) = match (self.processes, asks) {
+            (_, Asks::Cache) => return figure.bounded_by(Kind::NullFuse),
+            (1, Asks::Change) => (Rule::InTurn, "quic.call", "engine.create"),
+            (1, Asks::Look) => (Rule::InTurn, "quic.call", "engine.lookup"),
+            (_, Asks::Change) => (Rule::Slowest, "quic.calls", "engine.creates"),
+            (_, Asks::Look) => (Rule::Slowest, "quic.calls", "engine.lookups"),
+        };
         let parts = [(id, Kind::NullFuse), (calls.to_owned(), Kind::Machine), (engine.to_owned(), Kind::Machine)];
         figure.bounded(rule, parts)
-    }
-
-    fn calls(&self) -> &'static str {
-        if self.processes == 1 { "quic.call" } else { "quic.calls" }
     }
 }
 
@@ -86,8 +84,8 @@ impl Work for Metadata {
         PHASES.iter().map(|(verb, words, asks)| self.figure(verb, words, *asks)).collect()
     }
 
-    fn runs_on(&self, kind: Kind) -> bool {
-        kind != Kind::Machine
+    fn runs_on(&self, subject: &Subject) -> bool {
+        subject.record.kind != Kind::Machine
     }
 
     fn measure(&mut self, field: &Field<'_>) -> Result<Vec<Found>> {
@@ -111,13 +109,13 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(super) fn in_folder(self, folder: &Path) -> Naming {
+    pub(crate) fn in_folder(self, folder: &Path) -> Naming {
         let folder = if self.one_folder { folder.to_owned() } else { folder.join(self.process.to_string()) };
         Naming { job: self, folder, files: 0 }
     }
 }
 
-pub(super) struct Naming {
+pub(crate) struct Naming {
     job: Names,
     folder: PathBuf,
     files: u64,

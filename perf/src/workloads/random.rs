@@ -8,14 +8,15 @@ use anyhow::{Context as _, Result, anyhow};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use super::Size;
-use super::work::{Field, Figure, Found, Work};
 use crate::buffer::Aligned;
 use crate::crew::Crew;
+use crate::job::Job;
 use crate::report::{Kind, Rule};
 use crate::seed::Seed;
+use crate::subject::Subject;
 use crate::tally::{Tally, Until};
 use crate::unit::Unit;
+use crate::work::{Field, Figure, Found, Size, Work};
 use crate::worker::Duty;
 
 /// Bytes written at once where a file is prepared.
@@ -23,7 +24,7 @@ const PREPARE_BLOCK: usize = 1 << 20;
 
 /// What is done at each place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Access {
+pub(crate) enum Access {
     Read,
     Write,
     /// A write that is on disk before the next one begins.
@@ -42,7 +43,7 @@ struct Random {
     bytes: u64,
 }
 
-pub(super) fn all(size: Size) -> Vec<Box<dyn Work>> {
+pub(crate) fn all(size: Size) -> Vec<Box<dyn Work>> {
     use Access::{Read, Write, WriteSynced};
     type Shape = (Access, u32, u32, u32, bool);
     let small = 4 << 10;
@@ -111,14 +112,14 @@ impl Work for Random {
         }]
     }
 
-    fn runs_on(&self, kind: Kind) -> bool {
-        kind != Kind::Machine
+    fn runs_on(&self, subject: &Subject) -> bool {
+        subject.record.kind != Kind::Machine
     }
 
     fn measure(&mut self, field: &Field<'_>) -> Result<Vec<Found>> {
         let bytes = (self.bytes / u64::from(self.jobs)).next_multiple_of(PREPARE_BLOCK as u64);
         let job = |number: u32| {
-            let job = Job {
+            let job = Accesses {
                 file: number,
                 access: self.access,
                 bytes,
@@ -128,7 +129,7 @@ impl Work for Random {
                 seconds: field.seconds,
                 seed: field.seed.part(number.into()).raw(),
             };
-            (super::Job::Random(job), field.folder(number as usize))
+            (Job::Access(job), field.folder(number as usize))
         };
         let mut crew = Crew::start(field.site, (0..self.jobs).map(job).collect())?;
         let found = field.phase(&mut crew, Unit::Operations)?;
@@ -139,26 +140,26 @@ impl Work for Random {
 
 /// What one process does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Job {
-    file: u32,
-    access: Access,
-    bytes: u64,
-    block: u32,
-    depth: u32,
-    direct: bool,
-    seconds: f64,
-    seed: u64,
+pub(crate) struct Accesses {
+    pub(crate) file: u32,
+    pub(crate) access: Access,
+    pub(crate) bytes: u64,
+    pub(crate) block: u32,
+    pub(crate) depth: u32,
+    pub(crate) direct: bool,
+    pub(crate) seconds: f64,
+    pub(crate) seed: u64,
 }
 
-impl Job {
-    pub(super) fn in_folder(self, folder: &Path) -> Accessing {
+impl Accesses {
+    pub(crate) fn in_folder(self, folder: &Path) -> Accessing {
         let path = folder.join(format!("random-{}", self.file));
         Accessing { job: self, path }
     }
 }
 
-pub(super) struct Accessing {
-    job: Job,
+pub(crate) struct Accessing {
+    job: Accesses,
     path: PathBuf,
 }
 

@@ -8,14 +8,15 @@ use anyhow::{Context as _, Result};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
-use super::work::{Field, Figure, Found, Work};
-use super::{Job, Size};
 use crate::buffer::Aligned;
 use crate::crew::Crew;
+use crate::job::Job;
 use crate::report::{Kind, Rule};
 use crate::seed::Seed;
+use crate::subject::Subject;
 use crate::tally::{Tally, Until};
 use crate::unit::Unit;
+use crate::work::{Field, Figure, Found, Size, Work};
 use crate::worker::Duty;
 
 /// A slow target writes and reads for so many times the usual time at the most.
@@ -30,7 +31,7 @@ struct Sequential {
     bytes: u64,
 }
 
-pub(super) fn all(size: Size) -> Vec<Box<dyn Work>> {
+pub(crate) fn all(size: Size) -> Vec<Box<dyn Work>> {
     let (bytes, shapes): (u64, &[(u32, u32, bool)]) = match size {
         Size::Quick => (96 << 20, &[(1 << 20, 1, false), (1 << 20, 1, true)]),
         Size::Full => (
@@ -59,16 +60,17 @@ impl Work for Sequential {
     fn figures(&self) -> Vec<Figure> {
         let (write, read) = (self.id("write"), self.id("read"));
         let disk = ("disk.write".to_owned(), Kind::Machine);
+        let store = ("block-store.put".to_owned(), Kind::Machine);
         let written = Figure::new(write.clone(), self.title("sequential write with fsync"), Unit::Bytes);
         let warm = if self.direct { "sequential read" } else { "sequential read, warm" };
         let read_back = Figure::new(read, self.title(warm), Unit::Bytes);
         // Warm pages are the kernel's, so memory is the bound; past them, what FUSE lets through.
         let cache = if self.direct { Kind::NullFuse } else { Kind::Memory };
-        vec![written.bounded(Rule::Slowest, [disk, (write, Kind::NullFuse)]), read_back.bounded_by(cache)]
+        vec![written.bounded(Rule::Slowest, [disk, store, (write, Kind::NullFuse)]), read_back.bounded_by(cache)]
     }
 
-    fn runs_on(&self, kind: Kind) -> bool {
-        kind != Kind::Machine
+    fn runs_on(&self, subject: &Subject) -> bool {
+        subject.record.kind != Kind::Machine
     }
 
     fn measure(&mut self, field: &Field<'_>) -> Result<Vec<Found>> {
@@ -104,14 +106,14 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn in_folder(self, folder: &Path) -> Streaming {
+    pub(crate) fn in_folder(self, folder: &Path) -> Streaming {
         let path = folder.join(format!("stream-{}", self.file));
         let buffer = Aligned::filled(self.block as usize, Seed::new(self.seed));
         Streaming { job: self, path, buffer, written: 0 }
     }
 }
 
-pub(super) struct Streaming {
+pub(crate) struct Streaming {
     job: Stream,
     path: PathBuf,
     buffer: Aligned,

@@ -15,6 +15,16 @@ use crate::paths;
 pub(crate) enum Command {
     /// Measure, beside the ceilings of this machine
     Run(Run),
+    /// Tell what moved between two runs, beyond the noise
+    Compare {
+        /// results.json of the earlier run
+        old: PathBuf,
+        /// results.json of the later run
+        new: PathBuf,
+        /// Show what did not move, too
+        #[arg(long)]
+        all: bool,
+    },
     /// One process that makes load
     #[command(hide = true)]
     Worker {
@@ -59,7 +69,7 @@ pub(crate) struct Run {
     #[arg(long = "dataFolder", value_name = "DIR")]
     data_folder: Option<PathBuf>,
     /// Only workloads whose id begins so, as `metadata` or `random.read`
-    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    #[arg(long, value_name = "ID", value_delimiter = ',', value_parser = perf::check_only)]
     only: Vec<String>,
     /// Flags of one of several `flexfs up` to measure side by side, as `two='--threads 2'`
     #[arg(long, value_name = "NAME=FLAGS", value_parser = parse_variant, conflicts_with = "target")]
@@ -67,6 +77,9 @@ pub(crate) struct Run {
     /// A process behind the target, whose CPU time and memory are shown
     #[arg(long, value_name = "NAME=PID", value_parser = parse_process, requires = "target")]
     process: Vec<Watched>,
+    /// Files for the tree workload [default: 250 or 4,000 files made from the seed]
+    #[arg(long, value_name = "DIR")]
+    tree: Option<PathBuf>,
     /// Rounds that count
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
@@ -82,6 +95,7 @@ pub(crate) struct Run {
 pub(crate) fn run(command: Command, invocation: &Invocation) -> Result<()> {
     match command {
         Command::Run(arguments) => perf::run(&arguments.settings(invocation)?),
+        Command::Compare { old, new, all } => perf::compare(&old, &new, all),
         Command::Worker { parent } => perf::worker(parent),
         Command::Guard { parent, words } => perf::guard(&executable()?, parent, &words).map(|never| match never {}),
         Command::Null { mount_point, transport } => perf::null(&mount_point, &transport),
@@ -110,7 +124,7 @@ impl Run {
             seed: self.seed,
             only: self.only,
             processes: self.process,
-            tree: None,
+            tree: self.tree.map(|tree| paths::absolute(&tree)).transpose()?,
         })
     }
 }

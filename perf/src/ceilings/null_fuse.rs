@@ -1,22 +1,25 @@
-//! A null FUSE server in a process of its own.
+//! FUSE with nothing behind it: what kernel, transport and the coding of messages cost.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use fsd::{NullMount, Transport};
 
 use crate::children::Daemon;
 use crate::crew::Site;
 use crate::mounts;
-use crate::stop::LastResort;
+use crate::stop::{LastResort, Stop};
 
+/// How often the server looks whether it is still mounted.
+const LOOK: Duration = Duration::from_millis(100);
 /// A mount appears within this time or not at all.
 const START_MAX: Duration = Duration::from_secs(20);
 
-/// The server. Dropped, it unmounts.
+/// The server, in a process of its own. Dropped, it unmounts.
 #[derive(Debug)]
-pub(super) struct NullServer {
+pub(crate) struct NullServer {
     daemon: Daemon,
     mount: PathBuf,
     _resort: LastResort,
@@ -24,7 +27,7 @@ pub(super) struct NullServer {
 
 impl NullServer {
     /// Starts one below `folder`.
-    pub(super) fn start(site: &Site, folder: &Path, transport: fsd::Transport) -> Result<Self> {
+    pub(crate) fn start(site: &Site, folder: &Path, transport: Transport) -> Result<Self> {
         let folder = folder.join(format!("null-{transport}"));
         let mount = folder.join("mnt");
         std::fs::create_dir_all(&mount).with_context(|| format!("folder {}", mount.display()))?;
@@ -42,11 +45,11 @@ impl NullServer {
         Ok(server)
     }
 
-    pub(super) fn mount(&self) -> &Path {
+    pub(crate) fn mount(&self) -> &Path {
         &self.mount
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.daemon.pid()
     }
 }
@@ -56,4 +59,22 @@ impl Drop for NullServer {
         // Its threads end with the mount, and the process with them.
         mounts::take_away(&self.mount);
     }
+}
+
+/// `flexfs bench null`, for a run or for other tools: mounts on `mount_point` and serves until it is unmounted or a signal arrives.
+///
+/// # Errors
+/// The transport is not known, or the mount cannot be made.
+pub fn null(mount_point: &Path, transport: &str) -> Result<()> {
+    let Some(transport) = Transport::available().into_iter().find(|known| known.to_string() == transport) else {
+        let known: Vec<String> = Transport::available().iter().map(Transport::to_string).collect();
+        bail!("transport {transport:?}: this machine has {}", known.join(", "));
+    };
+    let stop = Stop::catch()?;
+    let mount = NullMount::start(mount_point, transport)?;
+    let mount_point = mount_point.canonicalize()?;
+    while mounts::is_mounted(&mount_point) && !stop.is_set() {
+        std::thread::sleep(LOOK);
+    }
+    Ok(mount.unmount()?)
 }

@@ -1,24 +1,33 @@
 //! The seam between a run and its workloads.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use crate::crew::{Crew, Site};
 use crate::report::{Kind, Rule, Sample};
-use crate::resources::Reading;
+use crate::resources::{Reading, Usage};
 use crate::seed::Seed;
 use crate::subject::Subject;
 use crate::tally::Tally;
 use crate::unit::Unit;
+
+/// How large workloads are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// For a run of two minutes.
+    Quick,
+    /// For a run that takes its time.
+    Full,
+}
 
 /// Something measurable, with one or several figures.
 pub(crate) trait Work {
     /// The figures of each measurement, in order.
     fn figures(&self) -> Vec<Figure>;
 
-    /// Whether it can be measured on subjects of a kind.
-    fn runs_on(&self, kind: Kind) -> bool;
+    /// Whether it can be measured on a subject.
+    fn runs_on(&self, subject: &Subject) -> bool;
 
     /// Measures once, and leaves nothing behind. As many results as there are figures.
     fn measure(&mut self, field: &Field<'_>) -> Result<Vec<Found>>;
@@ -71,7 +80,12 @@ pub(crate) struct Field<'a> {
     pub(crate) name: String,
     /// How long what is bounded by time takes, in seconds.
     pub(crate) seconds: f64,
+    /// For what may differ from round to round.
     pub(crate) seed: Seed,
+    /// For what is the same in all rounds.
+    pub(crate) fixed_seed: Seed,
+    /// Folder of the run on the disk, for what is made once and what must not lie on the subject.
+    pub(crate) local: &'a Path,
 }
 
 /// What was found of one figure.
@@ -97,11 +111,28 @@ impl Field<'_> {
     pub(crate) fn phase_within(&self, crew: &mut Crew, unit: Unit, seconds: f64) -> Result<Found> {
         let reading = Reading::begin(self.subject.watched());
         let tally = crew.phase(seconds)?;
-        let usage = reading.end();
-        let mut found = Found::of(unit, tally);
-        found.sample.cpu_seconds.extend(usage.cpu_seconds);
-        found.sample.rss_peak.extend(usage.rss_peak);
-        Ok(found)
+        Ok(Found::of(unit, tally).with(&reading.end()))
+    }
+
+    /// As [`Self::phase`], for processes that do different things.
+    pub(crate) fn phase_each(&self, crew: &mut Crew) -> Result<Each> {
+        let reading = Reading::begin(self.subject.watched());
+        crew.go()?;
+        let tallies = crew.results(self.seconds)?;
+        Ok(Each { tallies, usage: reading.end() })
+    }
+}
+
+/// What each process did in a phase, and what the subject used for all of it.
+pub(crate) struct Each {
+    pub(crate) tallies: Vec<Tally>,
+    usage: Usage,
+}
+
+impl Each {
+    /// The figure in `unit` of some of the processes.
+    pub(crate) fn found(&self, unit: Unit, tally: Tally) -> Found {
+        Found::of(unit, tally).with(&self.usage)
     }
 }
 
@@ -126,6 +157,13 @@ impl Found {
             ..Sample::default()
         };
         Self { sample }
+    }
+
+    /// Adds what the processes behind the subject used.
+    pub(crate) fn with(mut self, usage: &Usage) -> Self {
+        self.sample.cpu_seconds.extend(usage.cpu_seconds.clone());
+        self.sample.rss_peak.extend(usage.rss_peak.clone());
+        self
     }
 }
 
