@@ -30,7 +30,7 @@ mod workloads;
 pub use ceilings::null_fuse::null;
 pub use children::guard;
 pub use environment::time_stamp;
-pub use report::compare;
+pub use report::{compare, show};
 pub use resources::Watched;
 pub use run::{check_only, run};
 pub use settings::{DEFAULT_VARIANT, Settings, Variant};

@@ -1,12 +1,17 @@
 //! What a run found: every sample, and all that is needed to judge and to repeat it. This is the JSON file.
 
 mod compare;
+mod html;
 mod json;
 mod share;
+mod svg;
 mod table;
+mod usage;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::Environment;
@@ -14,9 +19,27 @@ use crate::method::{Histogram, Spread};
 use crate::unit::Unit;
 
 pub use compare::compare;
+pub(crate) use html::save as save_page;
 pub(crate) use json::save;
 pub use share::Share;
-pub(crate) use table::print;
+pub(crate) use table::{emit, print};
+
+/// Prints the table of the report at `path` once more, and writes its page anew beside it.
+///
+/// # Errors
+/// The file is no report, or the page cannot be written.
+pub fn show(path: &Path) -> Result<()> {
+    let report = json::load(path)?;
+    let page = path.with_file_name(PAGE);
+    html::save(&report, &page)?;
+    print(&report)?;
+    emit(&format!("\nto look at:  {}\n", page.display()))
+}
+
+/// Name of the page in the output folder.
+pub(crate) const PAGE: &str = "report.html";
+/// Name of the file with all samples.
+pub(crate) const SAMPLES: &str = "results.json";
 
 /// Version of the file's form. A program reads its own only.
 const FORMAT: u32 = 1;

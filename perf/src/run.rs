@@ -63,10 +63,10 @@ fn conclude(report: &Report) -> Result<()> {
 }
 
 fn save(report: &Report, output: &Path) -> Result<()> {
-    let json = output.join("results.json");
+    let (json, page) = (output.join(report::SAMPLES), output.join(report::PAGE));
     report::save(report, &json)?;
-    println!("\nall samples: {}", json.display());
-    Ok(())
+    report::save_page(report, &page)?;
+    report::emit(&format!("\nall samples: {}\nto look at:  {}\n", json.display(), page.display()))
 }
 
 /// Checks a word that is to choose workloads.

@@ -8,6 +8,8 @@ use crate::method::{PairedSeries, Spread, ratio};
 pub struct Share {
     /// 1 = the bound was reached.
     pub spread: Spread,
+    /// Each round's.
+    pub samples: Vec<f64>,
     /// The bound itself, in the unit of the figure.
     pub ceiling: Spread,
     /// The series that bound most; all of them where their times add up. The same workload elsewhere goes by the name of
@@ -27,7 +29,8 @@ pub(super) fn of(report: &Report, series: &Series) -> Option<Share> {
     let points = bound(ceiling.rule, &parts, series)?;
     let spread = speed_of(report, series, &points)?;
     let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
-    Some(Share { spread, ceiling: Spread::of(&values)?, by: name(ceiling, &parts, series) })
+    let samples = series.samples.iter().zip(&values).map(|(sample, bound)| series.unit.share(sample.value, *bound));
+    Some(Share { spread, samples: samples.collect(), ceiling: Spread::of(&values)?, by: name(ceiling, &parts, series) })
 }
 
 /// How fast `series` is beside the same figure of subject `first`, round by round: 2 = twice as fast.

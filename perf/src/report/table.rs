@@ -5,7 +5,7 @@ use std::io::Write as _;
 use anyhow::{Context as _, Result};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use super::{Kind, Report, Series};
+use super::{Kind, Report, Series, usage};
 use crate::method::Spread;
 use crate::unit::{Unit, digits};
 
@@ -15,7 +15,7 @@ pub(crate) fn print(report: &Report) -> Result<()> {
 }
 
 /// Writes to standard output. A reader that went away had enough.
-pub(super) fn emit(text: &str) -> Result<()> {
+pub(crate) fn emit(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -34,7 +34,22 @@ fn text(report: &Report) -> String {
     for group in groups {
         text.push_str(&section(report, group));
     }
-    text
+    text + &processes(report)
+}
+
+/// What every process used.
+fn processes(report: &Report) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["PROCESSES", "CPU s", "PEAK MiB"]);
+    for (name, used) in usage::of_run(report) {
+        let memory = if used.rss_peak > 0 { digits(used.rss_peak as f64 / f64::from(1 << 20)) } else { String::new() };
+        table.add_row([name, digits(used.cpu_seconds), memory]);
+    }
+    table.column_iter_mut().skip(1).for_each(|column| {
+        column.set_cell_alignment(CellAlignment::Right);
+    });
+    format!("\n{}", lines(&table))
 }
 
 fn heading(report: &Report) -> String {

@@ -52,7 +52,12 @@ impl Sequential {
     fn title(&self, verb: &str) -> String {
         let way = if self.direct { "O_DIRECT" } else { "buffered" };
         let jobs = if self.jobs == 1 { String::new() } else { format!(", {} files at once", self.jobs) };
-        format!("{verb}, {} KiB blocks, {way}{jobs}", self.block >> 10)
+        let block = if self.block >= 1 << 20 {
+            format!("{} MiB", self.block >> 20)
+        } else {
+            format!("{} KiB", self.block >> 10)
+        };
+        format!("{verb}, {block} blocks, {way}{jobs}")
     }
 }
 

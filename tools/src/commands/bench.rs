@@ -25,6 +25,11 @@ pub(crate) enum Command {
         #[arg(long)]
         all: bool,
     },
+    /// Show the report of an earlier run again
+    Show {
+        /// Its results.json
+        results: PathBuf,
+    },
     /// One process that makes load
     #[command(hide = true)]
     Worker {
@@ -96,6 +101,7 @@ pub(crate) fn run(command: Command, invocation: &Invocation) -> Result<()> {
     match command {
         Command::Run(arguments) => perf::run(&arguments.settings(invocation)?),
         Command::Compare { old, new, all } => perf::compare(&old, &new, all),
+        Command::Show { results } => perf::show(&results),
         Command::Worker { parent } => perf::worker(parent),
         Command::Guard { parent, words } => perf::guard(&executable()?, parent, &words).map(|never| match never {}),
         Command::Null { mount_point, transport } => perf::null(&mount_point, &transport),
