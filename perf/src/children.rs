@@ -28,14 +28,16 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `executable WORDS` with its output in the file `log`. It gets SIGTERM should this thread end first, and no
-    /// signals of the terminal.
+    /// Starts `executable WORDS` with its output in the file `log`, whose folder is its home: the user's has nothing to do
+    /// with it. It gets SIGTERM should this thread end first, and no signals of the terminal.
     pub(crate) fn start(executable: &Path, name: &str, words: &[&OsStr], log: &Path) -> Result<Self> {
         let output = File::create(log).with_context(|| format!("log file {}", log.display()))?;
         let errors = output.try_clone().context("a second descriptor of a log")?;
         let child = Command::new(executable)
             .args(["bench", "guard", "--parent", &std::process::id().to_string(), "--"])
             .args(words)
+            .env("HOME", log.parent().unwrap_or(Path::new("/")))
+            .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)

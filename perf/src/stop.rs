@@ -3,6 +3,7 @@
 //! The first signal lets the run end by itself, so that it takes away what it made. A second one does not wait: it kills
 //! what was started, takes the mounts out of their places and ends the process.
 
+use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::Duration;
@@ -63,7 +64,9 @@ impl Stop {
             std::process::exit(1);
         }
         self.shared.signal.get_or_init(|| name);
-        eprintln!("flexfs: {name}: taking away what was started; another signal does not wait");
+        if std::io::stderr().is_terminal() {
+            eprintln!("flexfs: {name}: taking away what was started; another signal does not wait");
+        }
     }
 
     /// An error once a signal arrived.

@@ -73,6 +73,11 @@ pub fn null(mount_point: &Path, transport: &str) -> Result<()> {
     let stop = Stop::catch()?;
     let mount = NullMount::start(mount_point, transport)?;
     let mount_point = mount_point.canonicalize()?;
+    // The end of a parent with several threads may be signalled several times.
+    let _resort = LastResort::new({
+        let mount_point = mount_point.clone();
+        move || mounts::take_away(&mount_point)
+    });
     while mounts::is_mounted(&mount_point) && !stop.is_set() {
         std::thread::sleep(LOOK);
     }
