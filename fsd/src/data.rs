@@ -8,6 +8,8 @@
 //! with new objects. `flush`, `fsync`, `set_attr` and `fallocate` that are dropped leave their work to the next flush.
 
 mod budget;
+#[cfg(feature = "counted")]
+mod counted;
 mod dirty;
 mod file;
 mod flush;
@@ -23,6 +25,8 @@ mod state;
 mod upload;
 mod write;
 
+#[cfg(feature = "counted")]
+pub use counted::CountedFile;
 pub(crate) use file::File;
 pub(crate) use plane::{DataPlane, DataSettings, OpenedFile};
 pub(crate) use resize::Fallocate;

@@ -6,6 +6,8 @@
 
 mod adapter;
 mod client;
+#[cfg(feature = "counted")]
+pub mod counted;
 mod data;
 mod error;
 mod mount;

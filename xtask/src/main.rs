@@ -1,6 +1,8 @@
-//! Development chores: `cargo xtask test` sets up and runs every test, `cargo xtask lint` the checks of style.
+//! Development chores: `cargo xtask test` sets up and runs every test, `cargo xtask lint` the checks of style,
+//! `cargo xtask instructions` counts instructions of hot paths.
 
 mod conformance;
+mod instructions;
 mod machine;
 
 use std::path::PathBuf;
@@ -13,7 +15,8 @@ fn main() -> ExitCode {
     let outcome = match chore.as_deref() {
         Some("test") => test(),
         Some("lint") => lint(),
-        _ => Err(anyhow::anyhow!("usage: cargo xtask test | lint")),
+        Some("instructions") => instructions::count(&target_folder()),
+        _ => Err(anyhow::anyhow!("usage: cargo xtask test | lint | instructions")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
