@@ -27,7 +27,7 @@ pub struct Environment {
     pub cpus: usize,
     /// Memory of the machine, in bytes.
     pub memory: u64,
-    /// How mounts of this program talk to the kernel.
+    /// How mounts of this program take requests from this kernel, if nobody chooses.
     pub transport: String,
     /// Whether the kernel would carry FUSE over io_uring: `Y`, `N`, or `absent`.
     pub fuse_uring: String,

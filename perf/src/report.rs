@@ -87,6 +87,8 @@ pub struct SubjectRecord {
     pub kind: Kind,
     /// What it is: file system, device, flags.
     pub description: String,
+    /// How its requests travel between the kernel and its daemon, where it is a mount of this program.
+    pub transport: Option<String>,
 }
 
 /// What a subject is there for.

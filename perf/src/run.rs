@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use fsd::Transport;
 
 use crate::crew::Site;
 use crate::environment::Environment;
@@ -127,11 +128,26 @@ fn subjects(settings: &Settings, site: &Site, folder: &Path) -> Result<Vec<Subje
     }
     subjects.push(Subject::disk(&folder.join("disk"))?);
     subjects.push(Subject::memory(&folder.join("memory"))?);
-    for transport in fsd::Transport::available() {
+    for transport in floors(settings, &subjects) {
         subjects.push(Subject::null(site, folder, transport)?);
     }
     subjects.push(Subject::machine(&folder.join("machine"))?);
     Ok(subjects)
+}
+
+/// Transports to measure without anything behind them: in a quick run those of the mounts only.
+fn floors(settings: &Settings, subjects: &[Subject]) -> Vec<Transport> {
+    let available = Transport::available();
+    let used = |transport: &Transport| {
+        let name = transport.to_string();
+        subjects.iter().any(|subject| subject.record.transport.as_ref() == Some(&name))
+    };
+    let used: Vec<Transport> = available.iter().copied().filter(used).collect();
+    match (settings.quick, used.is_empty()) {
+        (false, _) => available,
+        (true, false) => used,
+        (true, true) => available[..1].to_vec(),
+    }
 }
 
 /// A run in progress.
@@ -169,7 +185,7 @@ impl<'a> Bench<'a> {
                         title: figure.title.clone(),
                         subject: subject.record.name.clone(),
                         unit: figure.unit,
-                        ceiling: ceiling.map(|bound| self.ceiling(bound)),
+                        ceiling: ceiling.map(|bound| self.ceiling(bound, subject)),
                         samples: Vec::new(),
                     });
                 }
@@ -177,8 +193,13 @@ impl<'a> Bench<'a> {
         }
     }
 
-    fn ceiling(&self, bound: &Bound) -> Ceiling {
-        let of_kind = |kind: &Kind| self.subjects.iter().find(|subject| subject.record.kind == *kind);
+    /// What bounds a figure of `subject`; of several null servers the one of its transport.
+    fn ceiling(&self, bound: &Bound, subject: &Subject) -> Ceiling {
+        let of_kind = |kind: &Kind| {
+            let mut others = self.subjects.iter().filter(|other| other.record.kind == *kind);
+            let first = others.clone().next();
+            others.find(|other| other.record.transport == subject.record.transport).or(first)
+        };
         let parts = bound.parts.iter().filter_map(|(id, kind)| Some((id.clone(), of_kind(kind)?.record.name.clone())));
         Ceiling { rule: bound.rule, parts: parts.collect() }
     }

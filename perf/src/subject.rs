@@ -45,8 +45,10 @@ impl Subject {
         let up = Up::start(site, &folder.join(&variant.name), &variant.flags)?;
         let mounts = up.mounts();
         let flags = if variant.flags.is_empty() { String::new() } else { format!(" {}", variant.flags.join(" ")) };
-        let description = format!("flexfs up{flags}, {} mounts", mounts.len());
-        let record = SubjectRecord { name: variant.name.clone(), kind: Kind::Measured, description };
+        let transport = transport_of(&variant.flags);
+        let description = format!("flexfs up{flags}, {} mounts, {transport} transport", mounts.len());
+        let (name, transport) = (variant.name.clone(), Some(transport));
+        let record = SubjectRecord { name, kind: Kind::Measured, description, transport };
         Ok(Self { record, mounts, held: Held::Up(Box::new(up)) })
     }
 
@@ -55,7 +57,8 @@ impl Subject {
         let targets: Vec<PathBuf> = settings.targets.iter().map(|target| canonical(target)).collect::<Result<_>>()?;
         let shown: Vec<String> =
             targets.iter().map(|target| format!("{} ({})", target.display(), kind_of(target))).collect();
-        let record = SubjectRecord { name: "target".to_owned(), kind: Kind::Measured, description: shown.join(", ") };
+        let (name, description) = ("target".to_owned(), shown.join(", "));
+        let record = SubjectRecord { name, kind: Kind::Measured, description, transport: None };
         let watched = settings.processes.clone();
         Ok(Self { record, mounts: targets, held: Held::Foreign(watched) })
     }
@@ -88,6 +91,7 @@ impl Subject {
             name: format!("null-{transport}"),
             kind: Kind::NullFuse,
             description: format!("FUSE with nothing behind it, {transport} transport"),
+            transport: Some(transport.to_string()),
         };
         Ok(Self { record, mounts: vec![server.mount().to_owned()], held: Held::Null(server) })
     }
@@ -102,7 +106,7 @@ impl Subject {
             Kind::Machine => format!("parts of the system alone, files on {file_system}{source}"),
             _ => format!("{file_system}{source}"),
         };
-        let record = SubjectRecord { name, kind, description };
+        let record = SubjectRecord { name, kind, description, transport: None };
         Ok(Self { record, mounts: vec![path], held: Held::Folder { _scratch: scratch, _tmpfs: tmpfs } })
     }
 
@@ -130,6 +134,14 @@ impl Subject {
     }
 }
 
+/// The transport that `up` takes with `flags`: the one they name, else the first that this machine has.
+fn transport_of(flags: &[String]) -> String {
+    let behind = flags.iter().position(|flag| flag == "--transport").and_then(|place| flags.get(place + 1));
+    let joined = flags.iter().find_map(|flag| flag.strip_prefix("--transport="));
+    let chosen = joined.or(behind.map(String::as_str)).filter(|name| *name != "auto");
+    chosen.map_or_else(|| fsd::Transport::available()[0].to_string(), str::to_owned)
+}
+
 fn canonical(path: &Path) -> Result<PathBuf> {
     let canonical = path.canonicalize().with_context(|| format!("folder {}", path.display()))?;
     ensure!(canonical.is_dir(), "{}: a folder to measure is needed", path.display());
@@ -138,4 +150,18 @@ fn canonical(path: &Path) -> Result<PathBuf> {
 
 fn kind_of(path: &Path) -> String {
     mounts::file_system(path).map_or_else(|| "unknown".to_owned(), |mounted| mounted.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transport_is_the_one_that_the_flags_name() {
+        let of = |flags: &str| transport_of(&flags.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(of("--threads 1 --transport classic"), "classic");
+        assert_eq!(of("--transport=uring --threads 1"), "uring");
+        assert_eq!(of("--threads 1"), fsd::Transport::available()[0].to_string());
+        assert_eq!(of("--transport auto"), of(""));
+    }
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
-use tests::{Daemon, Outcome, flexfs, require_fuse, wait_for};
+use tests::{Daemon, Outcome, flexfs, require_fuse, transport, wait_for};
 
 /// `flexfs bench ARGS` in a folder of its own.
 fn bench(folder: &Path, args: &[&str]) -> Command {
@@ -57,7 +57,9 @@ fn assert_nothing_is_left(folder: &Path) {
 fn own_system_is_measured_beside_its_ceilings() {
     let folder = folder();
     let folder = folder.path();
-    let table = run(folder, "metadata.create.1p,sequential", &["--rounds", "3"]).success();
+    let variant = format!("flexfs=--transport {}", transport());
+    let extra = ["--rounds", "3", "--variant", &variant];
+    let table = run(folder, "metadata.create.1p,sequential", &extra).success();
     assert!(table.contains("create and close, 1 process"), "{table}");
     let results = results(folder);
     let environment = &results["environment"];
@@ -71,10 +73,15 @@ fn own_system_is_measured_beside_its_ceilings() {
         let found = series.iter().find(|series| series["workload"] == workload && series["subject"] == subject);
         found.unwrap_or_else(|| panic!("{workload} on {subject}: {table}"))
     };
+    let subjects = results["subjects"].as_array().unwrap();
+    let null = subjects.iter().find(|subject| subject["kind"] == "null-fuse").unwrap();
+    let mounted = subjects.iter().find(|subject| subject["name"] == "flexfs").unwrap();
+    assert_eq!(null["transport"], mounted["transport"]);
+    let null = null["name"].as_str().unwrap();
     // What bounds a figure is measured though only the figure was asked for.
     for (workload, subject) in [
         ("metadata.create.1p", "flexfs"),
-        ("metadata.create.1p", "null-classic"),
+        ("metadata.create.1p", null),
         ("metadata.create.1p", "tmpfs"),
         ("quic.call", "machine"),
         ("engine.create", "machine"),
@@ -206,7 +213,8 @@ fn null_server_is_a_file_system_with_nothing_in_its_files() {
     let mount = folder.path().join("mnt");
     fs::create_dir(&mount).unwrap();
     let log = folder.path().join("log");
-    let mut server = Daemon::start(&mut bench(folder.path(), &["null", mount.to_str().unwrap()]), &log);
+    let mut server =
+        Daemon::start(&mut bench(folder.path(), &["null", mount.to_str().unwrap(), "--transport", &transport()]), &log);
     wait_for("the null server is mounted", 20, || {
         assert!(server.is_running(), "{}", server.log());
         mounts_below(&mount) == 1

@@ -66,8 +66,10 @@ impl Drop for NullServer {
 /// # Errors
 /// The transport is not known, or the mount cannot be made.
 pub fn null(mount_point: &Path, transport: &str) -> Result<()> {
-    let Some(transport) = Transport::available().into_iter().find(|known| known.to_string() == transport) else {
-        let known: Vec<String> = Transport::available().iter().map(Transport::to_string).collect();
+    let available = Transport::available();
+    let chosen = available.iter().find(|known| transport == "auto" || known.to_string() == transport);
+    let Some(&transport) = chosen else {
+        let known: Vec<String> = available.iter().map(Transport::to_string).collect();
         bail!("transport {transport:?}: this machine has {}", known.join(", "));
     };
     let stop = Stop::catch()?;

@@ -5,7 +5,8 @@ use super::*;
 /// A report of one run with nothing in it.
 pub(crate) fn empty(run: &str) -> Report {
     let method = Method { quick: true, rounds: 3, seconds: 0.1, seed: 7, only: Vec::new() };
-    let subject = |name: &str, kind| SubjectRecord { name: name.to_owned(), kind, description: String::new() };
+    let subject =
+        |name: &str, kind| SubjectRecord { name: name.to_owned(), kind, description: String::new(), transport: None };
     let subjects = vec![
         subject("flexfs", Kind::Measured),
         subject("ext4", Kind::Disk),

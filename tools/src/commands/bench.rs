@@ -52,8 +52,8 @@ pub(crate) enum Command {
     Null {
         /// Empty directory to mount on
         mount_point: PathBuf,
-        /// How requests travel
-        #[arg(long, default_value = "classic")]
+        /// How requests travel: uring, classic, or auto for the first of them that there is
+        #[arg(long, default_value = "auto")]
         transport: String,
     },
 }
