@@ -1,30 +1,57 @@
 //! What the tests need of the machine: said before anything is built, never skipped silently.
 
+use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::require;
+use crate::{require, run};
 
-/// Checks for /dev/fuse and the rights to mount, as root and as any other user.
-pub(crate) fn check() -> Result<()> {
-    require(
-        Path::new("/dev/fuse").exists(),
-        "/dev/fuse: load the kernel module `fuse`, or pass the device to the container",
-    )?;
-    let mode = std::fs::metadata("/dev/fuse")?.permissions().mode();
-    require(mode & 0o006 == 0o006, "/dev/fuse open to every user, as udev makes it: `chmod 666 /dev/fuse`")?;
-    let search = std::env::var_os("PATH").unwrap_or_default();
-    let has_helper = std::env::split_paths(&search).any(|folder| folder.join("fusermount3").exists());
-    require(has_helper, "fusermount3, by which users other than root mount: install fuse3")?;
+/// The device as it was before the tests; given back its mode when dropped.
+pub(crate) struct Device {
+    mode: u32,
+}
+
+/// Checks for root and /dev/fuse, and sets up what mounts of other users need: fusermount3, and the device open to
+/// everybody, as udev makes it.
+pub(crate) fn set_up() -> Result<Device> {
     if !is_root()? {
         bail!(
             "the tests need root: they mount, change owners and end servers the hard way (try `sudo -E cargo xtask test`)"
         );
     }
-    Ok(())
+    require(
+        Path::new(DEVICE).exists(),
+        "/dev/fuse: load the kernel module `fuse`, or pass the device to the container",
+    )?;
+    if !has_program("fusermount3") {
+        install_helper()?;
+    }
+    let mode = std::fs::metadata(DEVICE)?.permissions().mode();
+    std::fs::set_permissions(DEVICE, Permissions::from_mode(mode | 0o666)).context(DEVICE)?;
+    Ok(Device { mode })
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::set_permissions(DEVICE, Permissions::from_mode(self.mode)) {
+            eprintln!("xtask: {DEVICE} stays open to everybody: {error}");
+        }
+    }
+}
+
+fn install_helper() -> Result<()> {
+    require(has_program("apt-get"), "fusermount3, by which users other than root mount: install fuse3")?;
+    eprintln!("xtask: fusermount3 is missing: installing fuse3, for the tests of ordinary users' mounts");
+    run(Command::new("apt-get").args(["update", "--quiet"]))?;
+    run(Command::new("apt-get").args(["install", "--quiet", "--yes", "--no-install-recommends", "fuse3"]))
+}
+
+fn has_program(name: &str) -> bool {
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&search).any(|folder| folder.join(name).exists())
 }
 
 fn is_root() -> Result<bool> {
@@ -57,4 +84,5 @@ impl Drop for Rings {
     }
 }
 
+const DEVICE: &str = "/dev/fuse";
 const SWITCH: &str = "/sys/module/fuse/parameters/enable_uring";

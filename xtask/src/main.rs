@@ -30,7 +30,7 @@ fn main() -> ExitCode {
 /// Builds the programs and the conformance suites, then runs all tests of the workspace, those of whole systems once for
 /// each way in which requests can come from the kernel.
 fn test() -> Result<()> {
-    machine::check()?;
+    let _device = machine::set_up()?;
     run(cargo().args(["build", "--locked", "--package", "tools"]))?;
     conformance::install(&target_folder())?;
     run(cargo().args(["test", "--locked", "--workspace"]).env(TRANSPORT, "classic"))?;
