@@ -1,4 +1,4 @@
-//! The shape of the workspace: who may know whom, and how long a file may be.
+//! The shape of the workspace: who may know whom, what is pure, and how long a file may be.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -58,6 +58,57 @@ fn source_files_have_one_subject() {
         });
     }
     assert!(long.is_empty(), "{long:#?}");
+}
+
+/// The parts of `fsd` that only remember and decide; their tests are held too.
+const PURE: [&str; 11] = [
+    "state.rs",
+    "state/",
+    "adapter.rs",
+    "adapter/",
+    "data/budget",
+    "data/dirty",
+    "data/map",
+    "data/readahead",
+    "data/sealed",
+    "data/state.rs",
+    "data/state/",
+];
+
+/// What nothing pure may call: runtimes, clocks, threads, files.
+const IMPURE: [&str; 8] =
+    ["tokio", "Instant::now", "SystemTime::now", "std::thread", "std::fs", "std::net", "spawn(", "spawn_local("];
+
+/// Where the pure parts wait for each other all the same, by what wakes tasks of any runtime.
+const WAITING: [(&str, &str); 3] = [
+    ("state/closes.rs", "use tokio::sync::Notify;"),
+    ("state/files.rs", "settling: tokio::sync::Mutex<()>,"),
+    ("state/files/doubts.rs", "_turn: tokio::sync::MutexGuard<'a, ()>,"),
+];
+
+#[test]
+fn pure_parts_of_the_mount_daemon_know_no_runtime_and_no_clock() {
+    let sources = workspace().join("fsd/src");
+    let (mut impure, mut waiting, mut seen) = (Vec::new(), Vec::new(), [0; PURE.len()]);
+    visit(&sources, &mut |path| {
+        let name = path.strip_prefix(&sources).unwrap().to_str().unwrap();
+        let Some(part) = PURE.iter().position(|part| name.starts_with(part)) else { return };
+        seen[part] += 1;
+        for line in std::fs::read_to_string(path).unwrap().lines().map(str::trim) {
+            let is_comment = line.starts_with("//");
+            if is_comment || !IMPURE.iter().any(|word| line.contains(word)) {
+                continue;
+            }
+            match WAITING.iter().find(|known| **known == (name, line)) {
+                Some(known) => waiting.push(*known),
+                None => impure.push(format!("{name}: {line}")),
+            }
+        }
+    });
+    assert!(impure.is_empty(), "{impure:#?}");
+    waiting.sort_unstable();
+    assert_eq!(waiting, WAITING, "an exception is gone: take it off the list");
+    assert!(!seen.contains(&0), "a part has another name now: {PURE:?} {seen:?}");
 }
 
 fn visit(folder: &Path, each: &mut impl FnMut(&Path)) {

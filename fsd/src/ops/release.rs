@@ -1,5 +1,7 @@
 //! release: the last copy of a handle is closed. The kernel was answered before this runs: nobody waits.
 
+use std::time::Duration;
+
 use proto::limits::HANDLES_MAX;
 use proto::{Caller, Claim, Errno, InodeId, Reply, Request};
 
@@ -20,7 +22,7 @@ pub(super) async fn release<C: MetaClient>(cx: &Cx<C>, handle: HandleId) -> Resu
     cx.state.files.closed(handle.ino, handle.write, handle.execute);
     let keep_atime = !cx.state.flags.current().no_atime;
     if cx.state.closes.push(handle.close(keep_atime)) == Turn::Mine {
-        cx.state.closes.gathered().await;
+        let _ = tokio::time::timeout(GATHER, cx.state.closes.full()).await;
         send_closes(cx).await;
         settle(cx).await;
     }
@@ -62,6 +64,9 @@ async fn claim<C: MetaClient>(cx: &Cx<C>, claims: &[Claim]) -> Result<Vec<InodeI
         other => Err(unexpected("reclaim", &other)),
     }
 }
+
+/// How long the first close waits for others.
+const GATHER: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests;

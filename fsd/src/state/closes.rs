@@ -3,7 +3,6 @@
 //! The first close of a batch takes the turn to send it; those that follow ride along.
 
 use std::sync::Mutex;
-use std::time::Duration;
 
 use proto::Close;
 use proto::limits::HANDLES_MAX;
@@ -12,8 +11,6 @@ use tokio::sync::Notify;
 /// Closes that make a batch full. Far below what one message may carry.
 const FULL: usize = 64;
 const _: () = assert!(FULL <= HANDLES_MAX);
-/// How long the first close waits for others.
-const GATHER: Duration = Duration::from_millis(50);
 
 /// The batch that is being gathered. Bounded by what was open.
 #[derive(Debug, Default)]
@@ -25,7 +22,7 @@ pub(crate) struct CloseQueue {
 /// Whose turn it is to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// The caller's: after [`CloseQueue::gathered`] it takes the batch.
+    /// The caller's: after a while, or when it is [`CloseQueue::full`], it takes the batch.
     Mine,
     /// An earlier caller's.
     Taken,
@@ -49,9 +46,9 @@ impl CloseQueue {
         turn
     }
 
-    /// Waits until the batch is worth sending.
-    pub(crate) async fn gathered(&self) {
-        let _ = tokio::time::timeout(GATHER, self.full.notified()).await;
+    /// Waits until the batch takes no more.
+    pub(crate) async fn full(&self) {
+        self.full.notified().await;
     }
 
     /// The batch; the next close begins another.

@@ -132,6 +132,16 @@ async fn claim_that_fails_is_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lone_close_leaves_soon() {
+    let server = Server::default();
+    let cx = world_with("", &server);
+    let handle = open_file(&cx).await;
+    let before = tokio::time::Instant::now();
+    release(&cx, handle).await.unwrap();
+    assert!(before.elapsed() >= GATHER && before.elapsed() < 2 * GATHER);
+}
+
+#[tokio::test(start_paused = true)]
 async fn closes_that_arrive_cost_no_claim() {
     let server = Server::default();
     let cx = world_with("", &server);

@@ -1,3 +1,4 @@
+use futures_util::FutureExt;
 use proto::{InodeId, Timespec};
 
 use super::*;
@@ -25,22 +26,13 @@ fn closes_of_one_file_become_one_with_the_latest_access() {
     assert_eq!(queue.take(), [expected]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn full_batch_does_not_wait() {
+#[test]
+fn only_a_full_batch_does_not_wait() {
     let queue = CloseQueue::default();
-    for ino in 0..FULL as u64 {
+    for ino in 1..FULL as u64 {
         queue.push(close(ino, None));
     }
-    let before = tokio::time::Instant::now();
-    queue.gathered().await;
-    assert!(before.elapsed() < GATHER);
-}
-
-#[tokio::test(start_paused = true)]
-async fn lone_close_leaves_soon() {
-    let queue = CloseQueue::default();
-    queue.push(close(1, None));
-    let before = tokio::time::Instant::now();
-    queue.gathered().await;
-    assert!(before.elapsed() >= GATHER && before.elapsed() < 2 * GATHER);
+    assert!(queue.full().now_or_never().is_none());
+    queue.push(close(0, None));
+    assert!(queue.full().now_or_never().is_some());
 }
