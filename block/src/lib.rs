@@ -13,7 +13,7 @@ mod reader;
 mod store;
 
 pub use error::{StoreError, StoreErrorKind};
-pub use local::LocalStore;
+pub use local::{LocalStore, with_ring};
 pub use memory::MemoryStore;
 pub use reader::{BlockReader, zeroes};
 pub use store::{BlockStore, BoxFuture, ListCursor, Listing, ObjectInfo, open, open_or_make};

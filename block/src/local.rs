@@ -5,6 +5,7 @@
 //! Invariant: a name in an object folder always stands for the whole object.
 
 mod direct;
+mod ring;
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, IoSlice, Write};
@@ -19,9 +20,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use direct::DirectBuffers;
 use proto::{BlockStoreSettings, ObjectId, VolumeId};
+use ring::Ring;
+pub use ring::with_ring;
 use rustix::fs::OFlags;
 use rustix::io::Errno as OsError;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::store::{BlockStore, BoxFuture, ListCursor, Listing, ObjectInfo};
 use crate::{StoreError, StoreErrorKind};
@@ -70,7 +73,7 @@ impl LocalStore {
         slots: &Arc<Semaphore>,
         work: impl FnOnce(&Place) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let slot = Arc::clone(slots).acquire_owned().await.expect("the semaphore is never closed");
+        let slot = take_slot(slots).await;
         let place = Arc::clone(&self.place);
         let done = tokio::task::spawn_blocking(move || {
             let result = work(&place);
@@ -79,6 +82,25 @@ impl LocalStore {
         });
         done.await.map_err(|error| StoreError::new(StoreErrorKind::Internal, format!("block store worker: {error}")))?
     }
+
+    /// Reads through the thread's ring where it has one, else on the blocking pool. The slot is kept as in `run`.
+    async fn read(&self, object: ObjectId, range: Range<u64>) -> Result<Bytes, StoreError> {
+        if !Ring::is_here() {
+            return self.run(&self.reads, move |place| place.get(object, range)).await;
+        }
+        let len = len_of(object, &range)?;
+        let slot = take_slot(&self.reads).await;
+        let reading = Ring::start(self.place.object_path(object), range.start, len, slot);
+        let bytes = reading.await.map_err(|error| StoreError::from_io(format_args!("object {object}"), &error))?;
+        if bytes.len() < len {
+            return Err(ends_early(object, range.start + bytes.len() as u64, range.end));
+        }
+        Ok(bytes.into())
+    }
+}
+
+async fn take_slot(slots: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    Arc::clone(slots).acquire_owned().await.expect("the semaphore is never closed")
 }
 
 impl BlockStore for LocalStore {
@@ -87,7 +109,7 @@ impl BlockStore for LocalStore {
     }
 
     fn get(&self, object: ObjectId, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, StoreError>> {
-        Box::pin(self.run(&self.reads, move |place| place.get(object, range)))
+        Box::pin(self.read(object, range))
     }
 
     fn delete<'a>(&'a self, objects: &'a [ObjectId]) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -196,18 +218,12 @@ impl Place {
     fn get(&self, object: ObjectId, range: Range<u64>) -> Result<Bytes, StoreError> {
         let failed = |error: &std::io::Error| StoreError::from_io(format_args!("object {object}"), error);
         let file = File::open(self.object_path(object)).map_err(|error| failed(&error))?;
-        let Some(len) = range.end.checked_sub(range.start).and_then(|len| usize::try_from(len).ok()) else {
-            let message = format!("object {object}: no such range {range:?}");
-            return Err(StoreError::new(StoreErrorKind::Internal, message));
-        };
+        let len = len_of(object, &range)?;
         let mut bytes = Vec::with_capacity(len);
         while bytes.len() < len {
             let place = range.start + bytes.len() as u64;
             match rustix::io::pread(&file, rustix::buffer::spare_capacity(&mut bytes), place) {
-                Ok(0) => {
-                    let message = format!("object {object}: ends at byte {place}, {} are needed", range.end);
-                    return Err(StoreError::new(StoreErrorKind::Corrupt, message));
-                }
+                Ok(0) => return Err(ends_early(object, place, range.end)),
                 Ok(_) | Err(OsError::INTR) => {}
                 Err(errno) => return Err(failed(&errno.into())),
             }
@@ -270,6 +286,19 @@ fn leaf_of(object: ObjectId) -> u16 {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     let mixed = (object.0 >> 8).wrapping_add(1).wrapping_mul(GOLDEN);
     ((mixed ^ mixed >> 32).wrapping_mul(GOLDEN) >> 48) as u16
+}
+
+fn len_of(object: ObjectId, range: &Range<u64>) -> Result<usize, StoreError> {
+    range
+        .end
+        .checked_sub(range.start)
+        .and_then(|len| usize::try_from(len).ok())
+        .ok_or_else(|| StoreError::new(StoreErrorKind::Internal, format!("object {object}: no such range {range:?}")))
+}
+
+fn ends_early(object: ObjectId, place: u64, needed: u64) -> StoreError {
+    let message = format!("object {object}: ends at byte {place}, {needed} are needed");
+    StoreError::new(StoreErrorKind::Corrupt, message)
 }
 
 fn write_buffered(file: &mut File, chunks: &[Bytes]) -> std::io::Result<()> {
