@@ -18,7 +18,7 @@ mod settings;
 mod state;
 
 pub use error::MountError;
-pub use mount::{Controller, Ended, Mount};
+pub use mount::{Controller, Ended, Mount, Runtime};
 pub use null::NullMount;
 pub use session::{Transport, check_mount_point};
 pub use settings::{MemoryMax, MountSettings};

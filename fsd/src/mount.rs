@@ -1,13 +1,16 @@
 //! `Mount`: from settings to a directory that programs use, and back.
 
 mod end;
+mod runtime;
 mod start;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use end::End;
 pub use end::Ended;
+pub use runtime::Runtime;
 pub(crate) use start::share_queues;
 
 use crate::session::{KernelMount, Serving, Stop, Unmounted};
@@ -68,13 +71,36 @@ impl Mount {
     }
 
     fn join(&mut self) {
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a serving thread panicked");
-            }
+        self.shared.end.wait_off_duty();
+        let left = let_go(self.threads.drain(..), LETTING_GO_MAX);
+        if left > 0 {
+            tracing::error!(threads = left, "left behind: they wait for blocking work that does not end");
         }
     }
 }
+
+/// Waits for threads that serve no more, `max` for all of them; returns how many did not end. Blocking work that is stuck
+/// must not keep the mount from ending.
+fn let_go(threads: impl Iterator<Item = JoinHandle<()>>, max: Duration) -> usize {
+    let deadline = Instant::now() + max;
+    let mut left = 0;
+    for thread in threads {
+        while !thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(LETTING_GO_POLL);
+        }
+        if !thread.is_finished() {
+            left += 1;
+        } else if thread.join().is_err() {
+            tracing::error!("a serving thread panicked");
+        }
+    }
+    left
+}
+
+/// How long threads that serve no more may take for what they wait for.
+const LETTING_GO_MAX: Duration = Duration::from_secs(2);
+/// How often it is looked whether they ended.
+const LETTING_GO_POLL: Duration = Duration::from_millis(1);
 
 impl Drop for Mount {
     fn drop(&mut self) {
@@ -121,3 +147,6 @@ impl Shared {
         self.serving.stop.send_modify(|current| *current = stop.max(*current));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use auth::{MountFlags, VolumeToken};
 use transport::tls::Fingerprint;
 
+use crate::mount::Runtime;
 use crate::session::Transport;
 
 /// An amount of memory.
@@ -64,4 +65,6 @@ pub struct MountSettings {
     pub threads: Option<usize>,
     /// How requests shall come from the kernel; `None` = over rings where the kernel has them, else the classic way.
     pub transport: Option<Transport>,
+    /// What runs the serving threads.
+    pub runtime: Runtime,
 }

@@ -44,6 +44,12 @@ impl End {
         waiting.expect("no code under this lock panics").ended.clone().expect("the condition was met")
     }
 
+    /// Blocks until no thread serves any more.
+    pub(super) fn wait_off_duty(&self) {
+        let waiting = self.changed.wait_while(self.state(), |state| state.threads > 0);
+        drop(waiting.expect("no code under this lock panics"));
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no code under this lock panics")
     }

@@ -9,13 +9,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use proto::{AttrChanges, Caller, Errno, Request, Timespec, Welcome};
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::spawn_local;
 use transport::cpus::{allowed_cpus, pin};
 use transport::tls::Trust;
 
 use super::end::{End, Ended};
+use super::runtime::{Host, Runtime};
 use super::{Mount, Shared};
 use crate::adapter::Presentation;
 use crate::client::{Link, MetaClient, Rpc, ServerSession, SessionSettings};
@@ -52,6 +52,7 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
     let mut crew = Crew {
         session: Arc::clone(&session),
         end: Arc::clone(&end),
+        runtime: settings.runtime,
         cpus: Vec::new(),
         posts: Vec::new(),
         threads: Vec::new(),
@@ -82,7 +83,7 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
         return Err(error);
     }
     tracing::info!(volume = %settings.volume_name, path = %shared.kernel.point().path().display(), threads = count,
-        flags = %flags.current(), %transport, "mounted");
+        flags = %flags.current(), %transport, runtime = %settings.runtime, "mounted");
     Ok(Mount { shared, threads: crew.threads })
 }
 
@@ -172,6 +173,7 @@ pub(crate) fn share_queues(count: usize, cpus: &[usize]) -> Vec<Vec<u16>> {
 struct Crew {
     session: Arc<ServerSession>,
     end: Arc<End>,
+    runtime: Runtime,
     /// The CPU of each thread.
     cpus: Vec<usize>,
     posts: Vec<oneshot::Sender<Post>>,
@@ -207,24 +209,32 @@ impl Crew {
     where
         F: AsyncFnOnce(Arc<ServerSession>) -> Option<Rc<Link>> + Send + 'static,
     {
-        let runtime = runtime().map_err(|source| MountError::Thread { source })?;
         let (post, awaited) = oneshot::channel();
-        let (session, end) = (Arc::clone(&self.session), Arc::clone(&self.end));
+        let (built, building) = mpsc::channel();
+        let (session, end, runtime) = (Arc::clone(&self.session), Arc::clone(&self.end), self.runtime);
         let on_duty = end.on_duty();
         let body = move || {
-            let _on_duty = on_duty;
             pin(cpu);
+            let host = match Host::build(runtime) {
+                Ok(host) => host,
+                Err(error) => return drop(built.send(Err(error))),
+            };
+            // Who spawned the thread waits for this word.
+            let _ = built.send(Ok(()));
             let is_first = index == 0;
-            LocalSet::new().block_on(&runtime, async move {
+            host.block_on(async move {
+                // Over with the future: the mount may be over while reads of the block store are stuck.
+                let _on_duty = on_duty;
                 let Some(link) = link(session).await else { return };
                 let Ok(post) = awaited.await else { return link.close() };
                 work(post, link, is_first, &end).await;
             });
-            // Blocking work that is stuck must not keep the mount from ending.
-            runtime.shutdown_timeout(Duration::from_secs(1));
+            host.shut_down(BLOCKING_MAX);
         };
         let thread = std::thread::Builder::new().name(format!("fsd-{index}")).spawn(body);
         self.threads.push(thread.map_err(|source| MountError::Thread { source })?);
+        let silent = |_| Err(std::io::Error::other("it ended before it had a runtime"));
+        building.recv().unwrap_or_else(silent).map_err(|source| MountError::Thread { source })?;
         self.posts.push(post);
         self.cpus.push(cpu);
         Ok(())
@@ -250,10 +260,6 @@ async fn give_root_away(link: &Rc<Link>, welcome: &Welcome, owner: (u32, u32)) -
 /// How long that may take: a link that is being made does not reconnect.
 const GIVING_MAX: Duration = Duration::from_secs(10);
 
-fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().max_blocking_threads(8).build()
-}
-
 async fn work(post: Post, link: Rc<Link>, is_first: bool, end: &Arc<End>) {
     let Post { serving, device, queues, report } = post;
     let worker = match Worker::new(serving, link, device, &queues) {
@@ -275,6 +281,8 @@ async fn work(post: Post, link: Rc<Link>, is_first: bool, end: &Arc<End>) {
 
 /// Threads begin to serve within so long, or the mount is given up.
 const BEGIN_MAX: Duration = Duration::from_secs(20);
+/// How long a thread waits for blocking work when it serves no more.
+const BLOCKING_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

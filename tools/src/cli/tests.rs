@@ -36,10 +36,10 @@ fn lines_of_the_manual_are_understood() {
         "mount.flexfs data /mnt/data -o ro,credsFile=/c",
         "mount.flexfs version",
         "meta.flexfs license",
-        "mount.flexfs start data /mnt/data --umask 0027 --noMaxPages --maxBops 8 --memCapacity 64 --xAttr --threads 2",
-        "mount.flexfs data /mnt/data -o umask=0027,noMaxPages,maxBops=8,memCapacity=64,xAttr,threads=2,transport=classic",
+        "mount.flexfs start data /mnt/data --umask 0027 --noMaxPages --maxBops 8 --memCapacity 64 --xAttr --threads 2 --runtime tokio-uring",
+        "mount.flexfs data /mnt/data -o umask=0027,noMaxPages,maxBops=8,memCapacity=64,xAttr,threads=2,transport=classic,runtime=tokio-uring",
         "mount.flexfs init creds data --adminAddr a:80 --noAdminSSL",
-        "flexfs up /mnt/data --dataFolder /d --foreground",
+        "flexfs up /mnt/data --dataFolder /d --foreground --runtime tokio",
         "flexfs install --prefix /usr/local",
         "flexfs completions zsh",
     ] {
@@ -54,6 +54,7 @@ fn wrong_words_are_refused() {
     for line in [
         "flexfs unmount",
         "mount.flexfs start data",
+        "mount.flexfs start data /mnt/data --runtime smol",
         "configure.flexfs create planet",
         "meta.flexfs start --bindAddr nowhere",
     ] {

@@ -110,8 +110,8 @@ impl Options {
             ("nonempty", None) => self.passed.push("--nonEmpty".into()),
             ("nonEmpty" | "noMaxPages" | "verbose" | "xAttr", None) => self.passed.push(format!("--{name}")),
             (
-                "attrValid" | "credsFile" | "entryValid" | "maxBops" | "memCapacity" | "threads" | "transport"
-                | "umask" | "wait",
+                "attrValid" | "credsFile" | "entryValid" | "maxBops" | "memCapacity" | "runtime" | "threads"
+                | "transport" | "umask" | "wait",
                 Some(value),
             ) => {
                 self.passed.push(format!("--{name}={value}"));
@@ -143,5 +143,5 @@ fn is_ignored(name: &str) -> bool {
 }
 
 const KNOWN: &str = "ro, noExec, noSUID, noATime, nonEmpty, noMaxPages, verbose, xAttr, credsFile=FILE, attrValid=SECONDS, \
-                     entryValid=SECONDS, maxBops=N, memCapacity=AMOUNT, threads=N, transport=WAY, umask=OCTAL, \
-                     wait=DURATION and the usual ones of mount(8)";
+                     entryValid=SECONDS, maxBops=N, memCapacity=AMOUNT, runtime=NAME, threads=N, transport=WAY, \
+                     umask=OCTAL, wait=DURATION and the usual ones of mount(8)";

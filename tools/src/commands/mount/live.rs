@@ -58,6 +58,7 @@ pub(in crate::commands) fn settings_for(
         non_empty: false,
         threads: tuning.threads.map(usize::from),
         transport: tuning.transport.into(),
+        runtime: tuning.runtime.into(),
     })
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use auth::MountFlags;
 use auth::creds::MountCreds;
 use clap::{Args, ValueEnum};
-use fsd::{MemoryMax, MountSettings, Transport};
+use fsd::{MemoryMax, MountSettings, Runtime, Transport};
 use proto::rest::MountTarget;
 
 use super::daemon;
@@ -93,6 +93,9 @@ pub(crate) struct Tuning {
     /// How requests come from the kernel: over io_uring, over /dev/fuse, or the better one of those it has
     #[arg(long, value_name = "WAY", value_enum, default_value_t)]
     pub(crate) transport: TransportChoice,
+    /// What runs the serving threads
+    #[arg(long, value_name = "NAME", value_enum, default_value_t)]
+    pub(crate) runtime: RuntimeChoice,
 }
 
 /// Values of `--transport`.
@@ -113,6 +116,25 @@ impl From<TransportChoice> for Option<Transport> {
             TransportChoice::Auto => None,
             TransportChoice::Uring => Some(Transport::Uring),
             TransportChoice::Classic => Some(Transport::Classic),
+        }
+    }
+}
+
+/// Values of `--runtime`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RuntimeChoice {
+    /// Reads of a local block store go to other threads
+    #[default]
+    Tokio,
+    /// Reads of a local block store go through an io_uring of each serving thread
+    TokioUring,
+}
+
+impl From<RuntimeChoice> for Runtime {
+    fn from(choice: RuntimeChoice) -> Self {
+        match choice {
+            RuntimeChoice::Tokio => Self::Tokio,
+            RuntimeChoice::TokioUring => Self::TokioUring,
         }
     }
 }
