@@ -129,6 +129,8 @@ pub(crate) struct Read {
     pub(crate) handle: HandleId,
     pub(crate) offset: u64,
     pub(crate) size: u32,
+    /// Past the kernel's pages (`O_DIRECT`).
+    pub(crate) direct: bool,
 }
 
 /// Bytes to write.

@@ -189,7 +189,8 @@ impl<'a> Parser<'a> {
     fn read(&mut self) -> Result<Operation, Errno> {
         let read: abi::ReadIn = self.fields.take()?;
         in_file(read.offset, u64::from(read.size))?;
-        Ok(Operation::Read(Read { handle: HandleId(read.fh), offset: read.offset, size: read.size }))
+        let direct = read.flags & O_DIRECT != 0;
+        Ok(Operation::Read(Read { handle: HandleId(read.fh), offset: read.offset, size: read.size, direct }))
     }
 
     fn write(&mut self, payload: impl FnOnce(Range<usize>) -> Bytes) -> Result<Operation, Errno> {
@@ -261,6 +262,8 @@ const O_WRONLY: u32 = 0o1;
 const O_RDWR: u32 = 0o2;
 const O_EXCL: u32 = 0o200;
 const O_TRUNC: u32 = 0o1000;
+/// Differs between architectures.
+const O_DIRECT: u32 = rustix::fs::OFlags::DIRECT.bits();
 /// The kernel's own mark of an open for execve(2).
 const FMODE_EXEC: u32 = 0x20;
 const FALLOC_FL_KEEP_SIZE: u32 = 0x1;

@@ -48,9 +48,9 @@ impl CountedFile {
     /// Plans `count` reads of 128 KiB one behind the other; segments they consist of.
     #[must_use]
     pub fn plan_reads(&self, count: u64) -> usize {
-        let plan = |number: u64| match self.0.plan_read(number * (128 << 10), 128 << 10) {
+        let plan = |number: u64| match self.0.plan_read(number * (128 << 10), 128 << 10, Some(4096)) {
             ReadPlan::Ready(segments) => segments.len(),
-            ReadPlan::NeedLayout(_) => 0,
+            ReadPlan::NeedLayout(_) | ReadPlan::Gone => 0,
         };
         (0..count).map(plan).sum()
     }

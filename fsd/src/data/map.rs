@@ -12,7 +12,7 @@ use proto::limits::INLINE_MAX;
 use proto::{Below, BlockChange, BlockIndex, Layout, Piece, gaps, insert_piece, punch};
 
 /// See the module's text.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum BlockMap {
     /// Nothing is known.
     #[default]
@@ -22,7 +22,7 @@ pub(super) enum BlockMap {
 }
 
 /// Blocks of a file, as far as they are known.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct KnownBlocks {
     /// The file's first bytes, where the inode record keeps them: below all pieces.
     inline: Bytes,
@@ -105,6 +105,11 @@ impl BlockMap {
             return KnownBlock::Unknown;
         }
         map.blocks.get(&index).map_or(KnownBlock::Hole, |pieces| KnownBlock::Pieces(Arc::clone(pieces)))
+    }
+
+    /// As [`Self::block`], of a file of `blocks` blocks: behind them there is nothing to ask for.
+    pub(super) fn block_before(&self, index: u64, blocks: u64) -> KnownBlock {
+        if index >= blocks { KnownBlock::Hole } else { self.block(index) }
     }
 
     /// Applies a change that was committed to the version this is the map of, as the server did. A block that is not

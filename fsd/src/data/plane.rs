@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub(super) store: Arc<dyn BlockStore>,
     pub(super) reader: Arc<BlockReader>,
     pub(super) block_size: u32,
+    /// Bytes in a page of the kernel.
+    pub(super) page_size: u64,
     pub(super) compression: Compression,
     /// Half of the memory is the reader's cache, three eighths are for written bytes, the rest is for what uploads make
     /// of them.
@@ -93,6 +95,7 @@ impl DataPlane {
             reader: Arc::new(BlockReader::new(Arc::clone(&store), cache)),
             store,
             block_size,
+            page_size: rustix::param::page_size() as u64,
             compression: volume.compression,
             budget: Budget::new(memory / 8 * 3),
             objects: ObjectPool::new(),

@@ -15,8 +15,9 @@ use super::upload::errno_of;
 use crate::client::MetaClient;
 
 impl DataPlane {
-    /// Up to `len` bytes at `offset`, in slices; fewer where the file ends. What will probably be read next is fetched
-    /// in the background.
+    /// Up to `len` bytes at `offset`, in slices; fewer where the file ends. With `into_pages` the kernel keeps them in
+    /// pages, and asks for none behind the end of the file as it knows it: where the file is shorter, it gets what was
+    /// there before. What will probably be read next is fetched in the background.
     ///
     /// # Errors
     /// `EIO` where bytes cannot be had or are not those that were written, else the server's.
@@ -26,8 +27,10 @@ impl DataPlane {
         file: &Arc<File>,
         offset: u64,
         len: u32,
+        into_pages: bool,
     ) -> Result<Vec<Bytes>, Errno> {
-        let slices = self.read_bytes(client, file, offset, u64::from(len)).await?;
+        let page = into_pages.then_some(self.shared.page_size);
+        let slices = self.read_bytes(client, file, offset, u64::from(len), page).await?;
         self.read_ahead(client, file, offset, u64::from(len)).await;
         Ok(slices)
     }
@@ -38,10 +41,11 @@ impl DataPlane {
         file: &Arc<File>,
         offset: u64,
         len: u64,
+        page: Option<u64>,
     ) -> Result<Vec<Bytes>, Errno> {
         let (mut layouts_left, mut attempts_left) = (READ_LAYOUTS_MAX, READ_ATTEMPTS);
         loop {
-            let plan = file.state().plan_read(offset, len);
+            let plan = file.state().plan_read(offset, len, page);
             let segments = match plan {
                 ReadPlan::Ready(segments) => segments,
                 ReadPlan::NeedLayout(block) if layouts_left > 0 => {
@@ -50,6 +54,7 @@ impl DataPlane {
                     continue;
                 }
                 ReadPlan::NeedLayout(_) => return Err(too_restless(file)),
+                ReadPlan::Gone => return Err(Errno::EIO),
             };
             match self.collect(segments).await {
                 // Replaced by somebody else since the map was read, and deleted: the new map tells where to look.

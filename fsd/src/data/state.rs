@@ -43,6 +43,8 @@ pub(super) struct FileState {
     undurable: bool,
     /// Somebody else changed the content since the last open: the kernel's pages may be old.
     foreign: bool,
+    /// The file before it was cut: for requests of a kernel that does not know of that yet.
+    before_cut: Option<BeforeCut>,
     read_ahead: ReadAhead,
     opens: u32,
 }
@@ -60,6 +62,13 @@ impl Committed {
     fn of(attr: &Attr) -> Self {
         Self { version: attr.version, size: attr.size, allocated: attr.allocated, mtime: attr.mtime }
     }
+}
+
+/// What the file was like before it was cut.
+#[derive(Debug)]
+struct BeforeCut {
+    size: u64,
+    map: BlockMap,
 }
 
 /// What is written and not committed.
@@ -93,6 +102,7 @@ impl FileState {
             undurable: false,
             // The kernel may have pages of before this state was made.
             foreign: true,
+            before_cut: None,
             read_ahead: ReadAhead::default(),
             opens: 0,
         };
@@ -119,6 +129,7 @@ impl FileState {
         self.opens = self.opens.saturating_sub(1);
         if self.opens == 0 {
             self.read_ahead = ReadAhead::default();
+            self.before_cut = None;
             if !self.map.is_small() {
                 self.map = BlockMap::Unknown;
             }
@@ -237,6 +248,7 @@ impl FileState {
         let version = self.committed.version;
         if attr.version == version + 1 {
             let blocks_before = self.committed_blocks();
+            self.note_cut(attr.size);
             if attr.size < self.committed.size {
                 self.map.truncate(attr.size, self.block_size);
             }
@@ -302,14 +314,22 @@ impl FileState {
     }
 
     fn change_foreign(&mut self, attr: &Attr) {
+        self.note_cut(attr.size);
         self.foreign = true;
         self.committed = Committed::of(attr);
         self.forget_map();
     }
 
+    /// The file becomes this long: what is known of it is kept for a while if that is shorter.
+    fn note_cut(&mut self, size: u64) {
+        if size < self.committed.size && self.is_open() {
+            self.before_cut = Some(BeforeCut { size: self.committed.size, map: self.map.clone() });
+        }
+    }
+
     /// What is known of a block of the committed file. Behind its end there is nothing to ask for.
     fn base_block(&self, block: u64) -> KnownBlock {
-        if block >= self.committed_blocks() { KnownBlock::Hole } else { self.map.block(block) }
+        self.map.block_before(block, self.committed_blocks())
     }
 
     fn committed_blocks(&self) -> u64 {

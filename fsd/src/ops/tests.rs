@@ -241,7 +241,7 @@ fn file_the_server_lost_is_stale() {
     let cx = world("");
     let handle = cx.open(attr(1, 0o644), WRITE);
     cx.state.files.mark_gone(&[DIR]);
-    let read = Operation::Read(Read { handle, offset: 0, size: 1 });
+    let read = Operation::Read(Read { handle, offset: 0, size: 1, direct: false });
     assert_eq!(cx.run(read), Err(Errno::ESTALE));
     assert_eq!(cx.run(Operation::Flush { handle }), Err(Errno::ESTALE));
 }
@@ -250,7 +250,7 @@ fn file_the_server_lost_is_stale() {
 fn handle_that_was_never_given_is_refused() {
     let cx = world("");
     let handle = HandleId(77);
-    assert_eq!(cx.run(Operation::Read(Read { handle, offset: 0, size: 1 })), Err(Errno::EBADF));
+    assert_eq!(cx.run(Operation::Read(Read { handle, offset: 0, size: 1, direct: false })), Err(Errno::EBADF));
     assert_eq!(cx.run(Operation::Release { handle }), Err(Errno::EBADF));
     assert_eq!(cx.run(Operation::ReleaseDir { handle }), Err(Errno::EBADF));
     let read = ReadDir { handle, offset: 0, size: 4096, plus: false };
@@ -361,7 +361,10 @@ async fn access_time_travels_with_the_close_unless_the_mount_keeps_none() {
     for (flags, expected) in [("", Some(NOW)), ("noATime", None)] {
         let cx = world(flags);
         let handle = cx.open(attr(1, 0o644), READ_ONLY);
-        assert_eq!(perform(&cx, Operation::Read(Read { handle, offset: 0, size: 10 })).await, Ok(Answer::Data(vec![])));
+        assert_eq!(
+            perform(&cx, Operation::Read(Read { handle, offset: 0, size: 10, direct: true })).await,
+            Ok(Answer::Data(vec![]))
+        );
         cx.asked();
         cx.answer(Ok(Reply::Done));
         perform(&cx, Operation::Release { handle }).await.unwrap();

@@ -159,6 +159,15 @@ fn opcodes_of_other_file_systems_are_unsupported() {
 }
 
 #[test]
+fn reads_past_the_kernels_pages_are_told_apart() {
+    for (flags, direct) in [(0, false), (O_RDWR, false), (O_DIRECT, true), (O_DIRECT | O_RDWR, true)] {
+        let body = abi::ReadIn { fh: 7, offset: 4096, size: 8192, flags, ..Default::default() };
+        let read = Read { handle: HandleId(7), offset: 4096, size: 8192, direct };
+        assert_eq!(operation(Opcode::Read, &[bytes_of(&body)]), Ok(Operation::Read(read)));
+    }
+}
+
+#[test]
 fn what_commits_data_is_never_given_up_half_way() {
     let handle = HandleId(1);
     let set = SetAttr { changes: AttrChanges::default(), handle: None };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proto::{Piece, gaps};
 
-use super::FileState;
-use crate::data::map::KnownBlock;
+use super::{BeforeCut, FileState};
+use crate::data::map::{BlockMap, KnownBlock};
 
 /// What a read takes.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(crate) enum ReadPlan {
     Ready(Vec<Segment>),
     /// The map of this block is needed first.
     NeedLayout(u64),
+    /// Others cut the bytes off, the kernel does not know of it, and what they were is not known any more.
+    Gone,
 }
 
 /// Where a part of a read comes from.
@@ -64,15 +66,36 @@ struct Layer {
 }
 
 impl FileState {
-    /// Plans a read of up to `len` bytes.
-    pub(crate) fn plan_read(&self, offset: u64, len: u64) -> ReadPlan {
+    /// Plans a read of up to `len` bytes. `page`: the kernel asks for pages of this size, and not for any behind the end
+    /// of the file as it knows it.
+    ///
+    /// Where it asks for more than there is, the file was cut and it does not know of that yet. An answer that ends early
+    /// will not do: of several of them it believes one, and makes zeroes of the rest. So it gets the bytes that were there.
+    pub(crate) fn plan_read(&self, offset: u64, len: u64, page: Option<u64>) -> ReadPlan {
         let mut segments = Vec::new();
-        for (block, range) in self.blocks_of(offset, len, self.size()) {
+        let (end, size) = (offset.saturating_add(len), self.size());
+        for (block, range) in self.blocks_of(offset, end, size) {
             if !self.plan_block(block, range, &mut segments) {
                 return ReadPlan::NeedLayout(block);
             }
         }
-        ReadPlan::Ready(segments)
+        match page {
+            Some(page)
+                if end > pages_end(size, page) && !self.plan_cut_off(offset.max(size)..end, page, &mut segments) =>
+            {
+                ReadPlan::Gone
+            }
+            _ => ReadPlan::Ready(segments),
+        }
+    }
+
+    /// Adds the segments of bytes that are behind the end of the file now. `false` where it is not known what they were.
+    fn plan_cut_off(&self, range: Range<u64>, page: u64, segments: &mut Vec<Segment>) -> bool {
+        let Some(BeforeCut { size, map }) = &self.before_cut else { return false };
+        range.end <= pages_end(*size, page)
+            && self
+                .blocks_of(range.start, range.end, *size)
+                .all(|(block, range)| self.plan_stored(map, *size, block, range, segments))
     }
 
     /// Where the committed bytes of a range are: what reading ahead fetches.
@@ -81,7 +104,7 @@ impl FileState {
     /// The first block whose map is needed to tell.
     pub(crate) fn plan_ahead(&self, range: Range<u64>) -> Result<Vec<StoredRange>, u64> {
         let mut stored = Vec::new();
-        for (block, range) in self.blocks_of(range.start, range.end - range.start, self.committed.size) {
+        for (block, range) in self.blocks_of(range.start, range.end, self.committed.size) {
             match self.base_block(block) {
                 KnownBlock::Unknown => return Err(block),
                 KnownBlock::Hole => {}
@@ -92,9 +115,9 @@ impl FileState {
     }
 
     /// Cuts the bytes of a range that lie before `file_end` at the borders of blocks.
-    fn blocks_of(&self, offset: u64, len: u64, file_end: u64) -> impl Iterator<Item = (u64, Range<u32>)> + use<> {
+    fn blocks_of(&self, offset: u64, end: u64, file_end: u64) -> impl Iterator<Item = (u64, Range<u32>)> + use<> {
         let block_size = u64::from(self.block_size);
-        let end = offset.saturating_add(len).min(file_end);
+        let end = end.min(file_end);
         let blocks = if offset < end { offset / block_size..end.div_ceil(block_size) } else { 0..0 };
         blocks.map(move |block| {
             let block_start = block * block_size;
@@ -143,53 +166,64 @@ impl FileState {
         layers
     }
 
-    /// Adds the segments of the committed bytes of a range, zeroes behind the end of the file. `false` where the block's
-    /// map is not known.
     fn plan_committed(&self, block: u64, range: Range<u32>, segments: &mut Vec<Segment>) -> bool {
-        let block_start = self.offset_of(block);
-        let committed_end = self.committed.size.saturating_sub(block_start).min(u64::from(self.block_size)) as u32;
-        let held_end = range.end.min(committed_end).max(range.start);
-        if range.start < held_end {
-            let held = range.start..held_end;
-            match self.base_block(block) {
+        self.plan_stored(&self.map, self.committed.size, block, range, segments)
+    }
+
+    /// Adds the segments of a range of a file of `size` bytes, zeroes behind its end. `false` where the block's map is not
+    /// known.
+    fn plan_stored(
+        &self,
+        map: &BlockMap,
+        size: u64,
+        block: u64,
+        range: Range<u32>,
+        segments: &mut Vec<Segment>,
+    ) -> bool {
+        let block_size = u64::from(self.block_size);
+        let size_here = size.saturating_sub(self.offset_of(block)).min(block_size) as u32;
+        let held = range.start..range.end.min(size_here).max(range.start);
+        if !held.is_empty() {
+            // The reader makes zeroes of gaps, but does not know of the bytes in the inode record.
+            let inline = map.inline().filter(|_| block == 0).cloned().unwrap_or_default();
+            match map.block_before(block, size.div_ceil(block_size)) {
                 KnownBlock::Unknown => return false,
-                KnownBlock::Hole => self.plan_unstored(block, held, segments),
-                KnownBlock::Pieces(pieces) => self.plan_pieces(block, &pieces, held, segments),
+                KnownBlock::Hole => plan_unstored(&inline, held.clone(), segments),
+                KnownBlock::Pieces(pieces) => plan_pieces(&pieces, &inline, held.clone(), segments),
             }
         }
-        push_zeroes(segments, u64::from(range.end - held_end));
+        push_zeroes(segments, u64::from(range.end - held.end));
         true
     }
+}
 
-    fn plan_pieces(&self, block: u64, pieces: &Arc<Vec<Piece>>, range: Range<u32>, segments: &mut Vec<Segment>) {
-        let stored = |start: u32, end: u32, segments: &mut Vec<Segment>| {
-            if start < end {
-                segments.push(Segment::Pieces(StoredRange { pieces: Arc::clone(pieces), start, end }));
-            }
-        };
-        // The reader makes zeroes of gaps, but does not know of the bytes in the inode record.
-        let inline_end = if block == 0 { self.inline_len().unwrap_or(0) as u32 } else { 0 };
-        let mut place = range.start;
-        for gap in gaps(pieces, range.start, range.end.min(inline_end)) {
-            stored(place, gap.start, segments);
-            self.plan_unstored(block, gap.clone(), segments);
-            place = gap.end;
-        }
-        stored(place, range.end, segments);
-    }
+/// End of the last page of a file of `size` bytes.
+fn pages_end(size: u64, page: u64) -> u64 {
+    size.checked_next_multiple_of(page).unwrap_or(u64::MAX)
+}
 
-    /// Adds bytes of no piece: from the inode record, then zeroes.
-    fn plan_unstored(&self, block: u64, range: Range<u32>, segments: &mut Vec<Segment>) {
-        let mut place = range.start;
-        if let Some(inline) = self.map.inline().filter(|_| block == 0) {
-            let inline_end = range.end.min(inline.len() as u32);
-            if place < inline_end {
-                segments.push(Segment::Bytes(inline.slice(place as usize..inline_end as usize)));
-                place = inline_end;
-            }
+fn plan_pieces(pieces: &Arc<Vec<Piece>>, inline: &Bytes, range: Range<u32>, segments: &mut Vec<Segment>) {
+    let stored = |start: u32, end: u32, segments: &mut Vec<Segment>| {
+        if start < end {
+            segments.push(Segment::Pieces(StoredRange { pieces: Arc::clone(pieces), start, end }));
         }
-        push_zeroes(segments, u64::from(range.end - place));
+    };
+    let mut place = range.start;
+    for gap in gaps(pieces, range.start, range.end.min(inline.len() as u32)) {
+        stored(place, gap.start, segments);
+        plan_unstored(inline, gap.clone(), segments);
+        place = gap.end;
     }
+    stored(place, range.end, segments);
+}
+
+/// Adds bytes of no piece: from the inode record, then zeroes.
+fn plan_unstored(inline: &Bytes, range: Range<u32>, segments: &mut Vec<Segment>) {
+    let inline_end = range.end.min(inline.len() as u32).max(range.start);
+    if range.start < inline_end {
+        segments.push(Segment::Bytes(inline.slice(range.start as usize..inline_end as usize)));
+    }
+    push_zeroes(segments, u64::from(range.end - inline_end));
 }
 
 fn push_zeroes(segments: &mut Vec<Segment>, len: u64) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use block::MemoryStore;
-use proto::{AttrChanges, Caller, Request, SetTime, Timespec};
+use proto::{AttrChanges, Caller, Errno, Request, SetTime, Timespec};
 
 use super::world::*;
 use crate::data::Fallocate;
@@ -224,6 +224,48 @@ async fn file_that_changes_all_the_time_can_be_read() {
     for _ in 0..3 {
         reader.file.state().forget_map();
         assert!(reader.read(1000, 1000).await.unwrap() == pattern(300_000, 1)[1000..2000]);
+    }
+}
+
+#[tokio::test]
+async fn kernel_that_does_not_know_of_a_cut_gets_the_bytes_that_were_there() {
+    let content = pattern(600_000, 1);
+    let (mount, other) = two_mounts(&content).await;
+    other.truncate(100_000).await.unwrap();
+    mount.stat();
+    assert!(mount.read_pages(90_000, 20_000).await.unwrap() == content[90_000..110_000]);
+    assert!(mount.read_pages(598_016, 4096).await.unwrap() == content[598_016..]);
+    assert_eq!(mount.read_pages(598_016, 8192).await, Err(Errno::EIO), "so long it never was");
+    // The last page ends where the file ends.
+    assert!(mount.read_pages(98_304, 4096).await.unwrap() == content[98_304..100_000]);
+    mount.write(99_000, &[7; 5000]).await.unwrap();
+    let expected = [&content[98_000..99_000], &[7; 5000], &content[104_000..110_000]].concat();
+    assert!(mount.read_pages(98_000, 12_000).await.unwrap() == expected);
+    // Past the pages there is nothing to be kept.
+    let read = mount.plane.read(&*mount.server, &mount.file, 98_000, 1 << 20, false).await.unwrap();
+    assert!(read.concat() == expected[..6000]);
+    let live: Vec<_> = mount.server.state().blocks.values().flatten().map(|piece| piece.object).collect();
+    let dead: Vec<_> = (100..200).map(proto::ObjectId).filter(|object| !live.contains(object)).collect();
+    block::BlockStore::delete(&*mount.store, &dead).await.unwrap();
+    assert_eq!(mount.read_pages(300_000, 1000).await, Err(Errno::EIO), "an error, not zeroes");
+
+    // Learned by the read itself, of a file whose map was not known.
+    let (mount, other) = two_mounts(&content).await;
+    other.truncate(100_000).await.unwrap();
+    mount.file.state().forget_map();
+    assert_eq!(mount.read_pages(150_000, 1000).await, Err(Errno::EIO));
+    assert!(mount.read_pages(50_000, 10).await.unwrap() == content[50_000..50_010]);
+}
+
+#[tokio::test]
+async fn reader_of_a_file_that_is_cut_by_the_same_mount_gets_no_error() {
+    for size in [0, 100_000] {
+        let content = pattern(600_000, 1);
+        let (mount, _) = two_mounts(&content).await;
+        mount.truncate(size).await.unwrap();
+        // Asked for before the kernel heard of it.
+        assert!(mount.read_pages(150_000, 10_000).await.unwrap() == content[150_000..160_000]);
+        assert_eq!(mount.read(0, 1 << 20).await.unwrap().len() as u64, size);
     }
 }
 

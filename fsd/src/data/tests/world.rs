@@ -18,6 +18,7 @@ use crate::client::MetaClient;
 use crate::data::{DataPlane, DataSettings, File};
 
 pub(super) const BLOCK: u32 = 256 << 10;
+pub(super) const PAGE: u64 = 4096;
 pub(super) const INO: InodeId = InodeId(7);
 pub(super) const NOW: Timespec = Timespec { secs: 1000, nanos: 5 };
 
@@ -376,8 +377,18 @@ impl Mount {
         self.plane.write(&*self.server, &self.file, offset, data, NOW).await
     }
 
+    /// Reads as the kernel does that knows how long the file is: no page behind its end.
     pub(super) async fn read(&self, offset: u64, len: u32) -> Result<Vec<u8>, Errno> {
-        Ok(self.plane.read(&*self.server, &self.file, offset, len).await?.concat())
+        let pages_end = self.file.size().next_multiple_of(PAGE);
+        match u64::from(len).min(pages_end.saturating_sub(offset)) {
+            0 => Ok(Vec::new()),
+            len => self.read_pages(offset, len as u32).await,
+        }
+    }
+
+    /// Reads as a kernel does that believes the file to be so long.
+    pub(super) async fn read_pages(&self, offset: u64, len: u32) -> Result<Vec<u8>, Errno> {
+        Ok(self.plane.read(&*self.server, &self.file, offset, len, true).await?.concat())
     }
 
     pub(super) async fn flush(&self) -> Result<(), Errno> {

@@ -44,6 +44,7 @@ impl Worker {
         let (name, droppable) = (operation.name(), operation.is_droppable());
         // Nobody waits for the end of a handle: neither the process that closed it nor the kernel.
         let is_release = matches!(operation, Operation::Release { .. } | Operation::ReleaseDir { .. });
+        let is_read = matches!(operation, Operation::Read(_));
         if is_release {
             self.reply(whose, Ok(Answer::Done));
         } else if session.is_ended() {
@@ -67,7 +68,13 @@ impl Worker {
         match outcome {
             Poll::Ready(_) if is_release => {}
             Poll::Ready(outcome) => {
-                if let Ok(Answer::Opened { attr_changed: true, .. }) = &outcome {
+                let attr_changed = match &outcome {
+                    Ok(Answer::Opened { attr_changed, .. }) => *attr_changed,
+                    // Perhaps the kernel reads where the file is no more: it is to ask for the length.
+                    Err(_) => is_read,
+                    Ok(_) => false,
+                };
+                if attr_changed {
                     drop_attributes(&self.device, ino, cx.state.presentation.root);
                 }
                 let given = outcome.as_ref().ok().filter(|answer| answer.gives_handle()).cloned();
