@@ -253,6 +253,25 @@ async fn full_memory_writes_back_other_files_too() {
 }
 
 #[tokio::test]
+async fn many_small_dirty_files_share_the_memory() {
+    let mount = Mount::new();
+    let (attr, layout) = mount.server.open();
+    let ceiling = 3 * u64::from(BLOCK);
+    let mut files = Vec::new();
+    for number in 0..1000 {
+        let attr = proto::Attr { ino: proto::InodeId(1000 + number), ..attr };
+        let file = mount.plane.open(&attr, layout.clone()).file;
+        mount.plane.write(&*mount.server, &file, 0, &pattern(3000, number), NOW).await.unwrap();
+        assert!(mount.plane.memory_used() <= ceiling, "{} bytes", mount.plane.memory_used());
+        files.push(file);
+    }
+    let dirty = files.iter().filter(|file| file.memory() > 0).count();
+    assert!(dirty > 100, "{dirty} files are dirty: no more are committed than there is need for");
+    mount.plane.flush_all(&*mount.server).await.unwrap();
+    assert_eq!(mount.plane.memory_used(), 0);
+}
+
+#[tokio::test]
 async fn long_write_is_uploaded_in_parallel_and_committed_on_the_way() {
     let mount = Mount::of(&Server::new(), &Arc::new(MemoryStore::new()), 64 * MIB as u64);
     mount.store.delay_puts(Duration::from_millis(2));
