@@ -19,10 +19,11 @@ struct Up<'a> {
 impl<'a> Up<'a> {
     fn start(user: &'a Ordinary) -> Self {
         let mut daemon = Daemon::start(&mut user.flexfs(&["up", "mnt"]), &user.path("up.log"));
-        wait_for("the volume is mounted", 30, || {
+        wait_for("up says what it started", 30, || {
             assert!(daemon.is_running(), "up ended: {}", daemon.log());
-            mount_options(&user.path("mnt")).is_some()
+            daemon.log().contains("is volume `default`")
         });
+        assert!(mount_options(&user.path("mnt")).is_some());
         Self { user, daemon }
     }
 

@@ -12,11 +12,15 @@ fn start_up(home: &Path, point: &Path, data: &Path) -> Daemon {
     let transport = transport();
     let args =
         ["up", point.to_str().unwrap(), "--dataFolder", data.to_str().unwrap(), "--transport", transport.as_str()];
-    let mut up = Daemon::start(&mut flexfs(home, &args), &home.join("up.log"));
-    wait_for("the volume is mounted", 30, || {
+    let log = home.join("up.log");
+    let _ = fs::remove_file(&log);
+    let mut up = Daemon::start(&mut flexfs(home, &args), &log);
+    // The kernel shows the mount before `up` is ready to be ended as one that serves.
+    wait_for("up says what it started", 30, || {
         assert!(up.is_running(), "up ended: {}", up.log());
-        fs::read_to_string("/proc/self/mounts").unwrap().contains(&format!(" {} ", point.display()))
+        up.log().contains("is volume `default`")
     });
+    assert!(fs::read_to_string("/proc/self/mounts").unwrap().contains(&format!(" {} ", point.display())));
     up
 }
 
