@@ -264,7 +264,10 @@ impl<'a> Bench<'a> {
             fixed_seed: Seed::new(self.report.method.seed),
             local: self.local,
         };
-        match work.measure(&field) {
+        let start = Instant::now();
+        let measured = work.measure(&field);
+        tracing::debug!(workload = figures[0].id, subject = name, took = ?start.elapsed(), "turn");
+        match measured {
             Ok(found) if round > 0 => {
                 ensure!(found.len() == figures.len(), "{}: {} figures were found", figures[0].id, found.len());
                 for (figure, found) in figures.iter().zip(found) {

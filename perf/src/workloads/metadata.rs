@@ -22,16 +22,18 @@ const FILES_MAX: u64 = 20_000;
 /// See the module.
 struct Metadata {
     processes: u32,
+    /// Mounts that the processes are spread over, as far as there are so many.
+    mounts: u32,
     /// All processes in one folder, or each in a folder of its own.
     one_folder: bool,
 }
 
 pub(crate) fn all(size: Size) -> Vec<Box<dyn Work>> {
-    let shapes: &[(u32, bool)] = match size {
-        Size::Quick => &[(1, false), (8, false)],
-        Size::Full => &[(1, false), (2, false), (8, false), (8, true)],
+    let shapes: &[(u32, u32, bool)] = match size {
+        Size::Quick => &[(1, 1, false), (8, 1, false)],
+        Size::Full => &[(1, 1, false), (2, 1, false), (8, 1, false), (8, 2, false), (8, 1, true)],
     };
-    let works = shapes.iter().map(|&(processes, one_folder)| Metadata { processes, one_folder });
+    let works = shapes.iter().map(|&(processes, mounts, one_folder)| Metadata { processes, mounts, one_folder });
     works.map(|work| Box::new(work) as Box<dyn Work>).collect()
 }
 
@@ -58,14 +60,16 @@ enum Asks {
 
 impl Metadata {
     fn suffix(&self) -> String {
-        format!("{}p{}", self.processes, if self.one_folder { ".one-folder" } else { "" })
+        let mounts = if self.mounts == 1 { String::new() } else { format!(".{}m", self.mounts) };
+        format!("{}p{mounts}{}", self.processes, if self.one_folder { ".one-folder" } else { "" })
     }
 
     fn figure(&self, verb: &str, words: &str, asks: Asks) -> Figure {
         let id = format!("metadata.{verb}.{}", self.suffix());
         let folder = if self.one_folder { " in one folder" } else { "" };
+        let mounts = if self.mounts == 1 { String::new() } else { format!(" over {} mounts", self.mounts) };
         let processes = if self.processes == 1 { "1 process" } else { &format!("{} processes", self.processes) };
-        let figure = Figure::new(id.clone(), format!("{words}, {processes}{folder}"), Unit::Files);
+        let figure = Figure::new(id.clone(), format!("{words}, {processes}{mounts}{folder}"), Unit::Files);
         // One process has one operation under way: its way through the parts adds up.
         let (rule, calls, engine) = match (self.processes, asks) {
             (_, Asks::Cache) => return figure.bounded_by(Kind::NullFuse),
@@ -91,7 +95,7 @@ impl Work for Metadata {
     fn measure(&mut self, field: &Field<'_>) -> Result<Vec<Found>> {
         let names = |number: u32| {
             let names = Names { process: number, one_folder: self.one_folder, seconds: field.seconds };
-            (Job::Names(names), field.folder(number as usize))
+            (Job::Names(names), field.folder((number % self.mounts) as usize))
         };
         let mut crew = Crew::start(field.site, (0..self.processes).map(names).collect())?;
         let found = PHASES.iter().map(|_| field.phase(&mut crew, Unit::Files)).collect::<Result<Vec<_>>>()?;

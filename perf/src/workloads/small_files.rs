@@ -67,7 +67,7 @@ impl Work for SmallFiles {
         let job = |process: u32| {
             let seed = field.seed.part(process.into()).raw();
             let files = Files { process, len: self.len, seconds: field.seconds, seed };
-            (Job::Files(files), field.folder(process as usize))
+            (Job::Files(files), field.folder(0))
         };
         let mut crew = Crew::start(field.site, (0..self.processes).map(job).collect())?;
         let write = field.phase(&mut crew, Unit::Files)?;
