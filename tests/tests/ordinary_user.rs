@@ -18,7 +18,9 @@ struct Up<'a> {
 
 impl<'a> Up<'a> {
     fn start(user: &'a Ordinary) -> Self {
-        let mut daemon = Daemon::start(&mut user.flexfs(&["up", "mnt"]), &user.path("up.log"));
+        let log = user.path("up.log");
+        let _ = fs::remove_file(&log);
+        let mut daemon = Daemon::start(&mut user.flexfs(&["up", "mnt"]), &log);
         wait_for("up says what it started", 30, || {
             assert!(daemon.is_running(), "up ended: {}", daemon.log());
             daemon.log().contains("is volume `default`")
