@@ -1,8 +1,9 @@
 //! A whole installation: admin server, metadata server, block store, as an administrator sets them up.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -43,7 +44,7 @@ impl Cluster {
         require_fuse();
         let folder = tempfile::tempdir().expect("a folder for the test");
         let home = folder.path().to_owned();
-        let (admin_addr, meta_addr) = (free_tcp_addr(), free_udp_addr());
+        let (admin_addr, meta_addr) = (free_addr(), free_addr());
         Outcome::of(&mut flexfs(&home, &["admin", "init", "creds", "--token", ROOT_TOKEN])).success();
         let admin = start_admin(&home, &admin_addr);
         let configure = |args: &[&str]| Outcome::of(&mut flexfs(&home, &[&["configure"], args].concat())).success();
@@ -203,15 +204,25 @@ fn start_meta(home: &Path, addr: &str) -> Daemon {
     Daemon::start(&mut meta_command(home, addr), &home.join("meta.log"))
 }
 
-fn free_tcp_addr() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    listener.local_addr().expect("a bound socket has an address").to_string()
+/// An address on loopback that nobody listens on. Its port is none that the kernel gives to sockets that ask for any:
+/// such a socket of another test might take it before the server does.
+fn free_addr() -> String {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test programs that run side by side begin at different places.
+    let first = std::process::id() as u16;
+    for _ in 0..PORTS {
+        let port = FIRST_PORT + first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS;
+        let addr = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(addr).is_ok() && UdpSocket::bind(addr).is_ok() {
+            return addr.to_string();
+        }
+    }
+    panic!("no port from {FIRST_PORT} on is free on loopback");
 }
 
-fn free_udp_addr() -> String {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback has free ports");
-    socket.local_addr().expect("a bound socket has an address").to_string()
-}
+/// Ports below those of `net.ipv4.ip_local_port_range`.
+const FIRST_PORT: u16 = 20_000;
+const PORTS: u16 = 12_000;
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("test folders have plain names")
