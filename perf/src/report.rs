@@ -70,6 +70,8 @@ pub struct Method {
     pub quick: bool,
     /// Rounds that were measured from begin to end.
     pub rounds: u32,
+    /// Seconds that the whole run took.
+    pub took: f64,
     /// Seconds of each workload that is bounded by time.
     pub seconds: f64,
     /// Everything random follows from this number.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use fsd::{Runtime, Transport};
+
 use crate::resources::Watched;
 
 /// Settings of `flexfs bench run`.
@@ -42,6 +44,23 @@ pub struct Variant {
     pub name: String,
     /// Flags of `flexfs up`.
     pub flags: Vec<String>,
+}
+
+impl Variant {
+    /// Every way this machine has to bring requests to a mount, with every runtime of its threads.
+    #[must_use]
+    pub fn matrix() -> Vec<Self> {
+        let runtimes = [Runtime::Tokio, Runtime::TokioUring];
+        let of_transport = |transport: Transport| {
+            runtimes.map(|runtime| {
+                let (transport, runtime) = (transport.to_string(), runtime.to_string());
+                let name = format!("{transport}-{runtime}");
+                let flags = ["--transport", &transport, "--runtime", &runtime].map(str::to_owned);
+                Self { name, flags: flags.into() }
+            })
+        };
+        Transport::available().into_iter().flat_map(of_transport).collect()
+    }
 }
 
 /// Name of the only variant.

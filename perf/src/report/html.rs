@@ -88,9 +88,9 @@ fn header(report: &Report) -> String {
         (
             "Method",
             format!(
-                "{} rounds of {} s after a warm-up, everything in turns in each; medians with the range of all samples; \
+                "{} rounds of {} s after a warm-up, in {:.0} s altogether, everything in turns in each; medians with the range of all samples; \
                  shares taken round by round; seed {}",
-                report.method.rounds, report.method.seconds, report.method.seed
+                report.method.rounds, report.method.seconds, report.method.took, report.method.seed
             ),
         ),
     ];

@@ -56,7 +56,7 @@ fn heading(report: &Report) -> String {
     let environment = &report.environment;
     let mut text = format!(
         "flexfs {} ({}){}, {} CPUs ({}), Linux {}, transport {}\n\
-         {} rounds of {} s, everything in turns in each; median [min..max], of references the median; seed {}\n",
+         {} rounds of {} s, in {:.0} s altogether, everything in turns in each; median [min..max], of references the median; seed {}\n",
         environment.version,
         environment.commit,
         if environment.optimised { "" } else { " NOT OPTIMISED" },
@@ -66,6 +66,7 @@ fn heading(report: &Report) -> String {
         environment.transport,
         report.method.rounds,
         report.method.seconds,
+        report.method.took,
         report.method.seed,
     );
     for subject in &report.subjects {

@@ -4,7 +4,7 @@ use super::*;
 
 /// A report of one run with nothing in it.
 pub(crate) fn empty(run: &str) -> Report {
-    let method = Method { quick: true, rounds: 3, seconds: 0.1, seed: 7, only: Vec::new() };
+    let method = Method { quick: true, rounds: 3, took: 1.0, seconds: 0.1, seed: 7, only: Vec::new() };
     let subject =
         |name: &str, kind| SubjectRecord { name: name.to_owned(), kind, description: String::new(), transport: None };
     let subjects = vec![

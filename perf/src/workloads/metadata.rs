@@ -16,9 +16,6 @@ use crate::unit::Unit;
 use crate::work::{Field, Figure, Found, Size, Work};
 use crate::worker::Duty;
 
-/// Files of one process: what a fast target makes in a moment, a slow one has to remove again.
-const FILES_MAX: u64 = 20_000;
-
 /// See the module.
 struct Metadata {
     processes: u32,
@@ -26,14 +23,17 @@ struct Metadata {
     mounts: u32,
     /// All processes in one folder, or each in a folder of its own.
     one_folder: bool,
+    /// Files of one process at the most: what is made in a moment in memory has to be removed again.
+    files_max: u64,
 }
 
 pub(crate) fn all(size: Size) -> Vec<Box<dyn Work>> {
-    let shapes: &[(u32, u32, bool)] = match size {
-        Size::Quick => &[(1, 1, false), (8, 1, false)],
-        Size::Full => &[(1, 1, false), (2, 1, false), (8, 1, false), (8, 2, false), (8, 1, true)],
+    let (files_max, shapes): (u64, &[(u32, u32, bool)]) = match size {
+        Size::Quick => (4000, &[(1, 1, false), (8, 1, false)]),
+        Size::Full => (40_000, &[(1, 1, false), (2, 1, false), (8, 1, false), (8, 2, false), (8, 1, true)]),
     };
-    let works = shapes.iter().map(|&(processes, mounts, one_folder)| Metadata { processes, mounts, one_folder });
+    let works =
+        shapes.iter().map(|&(processes, mounts, one_folder)| Metadata { processes, mounts, one_folder, files_max });
     works.map(|work| Box::new(work) as Box<dyn Work>).collect()
 }
 
@@ -94,7 +94,12 @@ impl Work for Metadata {
 
     fn measure(&mut self, field: &Field<'_>) -> Result<Vec<Found>> {
         let names = |number: u32| {
-            let names = Names { process: number, one_folder: self.one_folder, seconds: field.seconds };
+            let names = Names {
+                process: number,
+                one_folder: self.one_folder,
+                files_max: self.files_max,
+                seconds: field.seconds,
+            };
             (Job::Names(names), field.folder((number % self.mounts) as usize))
         };
         let mut crew = Crew::start(field.site, (0..self.processes).map(names).collect())?;
@@ -109,6 +114,7 @@ impl Work for Metadata {
 pub(crate) struct Names {
     process: u32,
     one_folder: bool,
+    files_max: u64,
     seconds: f64,
 }
 
@@ -140,7 +146,7 @@ impl Naming {
     fn carry_out(&mut self, verb: &str, tally: &mut Tally) -> std::io::Result<()> {
         let until = Until::seconds(self.job.seconds);
         if verb == "create" {
-            while self.files < FILES_MAX && until.is_ahead() {
+            while self.files < self.job.files_max && until.is_ahead() {
                 let path = self.path("new", self.files);
                 tally.time(|| File::create_new(path).map(drop))?;
                 self.files += 1;

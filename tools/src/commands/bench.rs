@@ -79,6 +79,9 @@ pub(crate) struct Run {
     /// Flags of one of several `flexfs up` to measure side by side, as `two='--threads 2'`
     #[arg(long, value_name = "NAME=FLAGS", value_parser = parse_variant, conflicts_with = "target")]
     variant: Vec<Variant>,
+    /// Measure every transport of this kernel with every runtime of a mount's threads, side by side
+    #[arg(long, conflicts_with_all = ["target", "variant"])]
+    matrix: bool,
     /// A process behind the target, whose CPU time and memory are shown
     #[arg(long, value_name = "NAME=PID", value_parser = parse_process, requires = "target")]
     process: Vec<Watched>,
@@ -114,8 +117,11 @@ fn executable() -> Result<PathBuf> {
 
 impl Run {
     fn settings(self, invocation: &Invocation) -> Result<Settings> {
-        let variant = || Variant { name: DEFAULT_VARIANT.to_owned(), flags: Vec::new() };
-        let variants = if self.variant.is_empty() { vec![variant()] } else { self.variant };
+        let variants = match (self.matrix, self.variant.is_empty()) {
+            (true, _) => Variant::matrix(),
+            (false, true) => vec![Variant { name: DEFAULT_VARIANT.to_owned(), flags: Vec::new() }],
+            (false, false) => self.variant,
+        };
         let output = self.output.unwrap_or_else(|| PathBuf::from(format!("flexfs-bench-{}", perf::time_stamp())));
         Ok(Settings {
             executable: executable()?,
