@@ -28,13 +28,15 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `executable WORDS` with its output in the file `log`, whose folder is its home: the user's has nothing to do
-    /// with it. It gets SIGTERM should this thread end first, and no signals of the terminal.
-    pub(crate) fn start(executable: &Path, name: &str, words: &[&OsStr], log: &Path) -> Result<Self> {
+    /// Starts `program WORDS` with its output in the file `log`, whose folder is its home: the user's has nothing to do
+    /// with it. It gets SIGTERM should this thread end first, and no signals of the terminal. `executable` is this one.
+    pub(crate) fn start(executable: &Path, program: &Path, name: &str, words: &[&OsStr], log: &Path) -> Result<Self> {
         let output = File::create(log).with_context(|| format!("log file {}", log.display()))?;
         let errors = output.try_clone().context("a second descriptor of a log")?;
         let child = Command::new(executable)
-            .args(["bench", "guard", "--parent", &std::process::id().to_string(), "--"])
+            .args(["bench", "guard", "--parent", &std::process::id().to_string(), "--program"])
+            .arg(program)
+            .arg("--")
             .args(words)
             .env("HOME", log.parent().unwrap_or(Path::new("/")))
             .env_remove("NOTIFY_SOCKET")
@@ -143,14 +145,14 @@ pub(crate) fn kill_group(pid: u32) {
     }
 }
 
-/// `flexfs bench guard --parent PID -- WORDS`: becomes `flexfs WORDS`, ended should the process that started it end
-/// first.
+/// `flexfs bench guard --parent PID --program PROGRAM -- WORDS`: becomes `PROGRAM WORDS`, ended should the process that
+/// started it end first.
 ///
 /// # Errors
-/// The parent is gone already, or the executable cannot be started. Does not return otherwise.
-pub fn guard(executable: &Path, parent: u32, words: &[OsString]) -> Result<std::convert::Infallible> {
+/// The parent is gone already, or the program cannot be started. Does not return otherwise.
+pub fn guard(program: &Path, parent: u32, words: &[OsString]) -> Result<std::convert::Infallible> {
     end_with_parent(parent, Signal::TERM)?;
-    Err(Command::new(executable).args(words).exec()).context("starting the executable again")
+    Err(Command::new(program).args(words).exec()).with_context(|| format!("program {}", program.display()))
 }
 
 /// From here on this process gets `signal` when its parent ends; an error where that is gone already.

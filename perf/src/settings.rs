@@ -42,6 +42,8 @@ pub struct Settings {
 pub struct Variant {
     /// Its name in the report.
     pub name: String,
+    /// Another build of this program; `None` = this one.
+    pub program: Option<PathBuf>,
     /// Flags of `flexfs up`.
     pub flags: Vec<String>,
 }
@@ -56,7 +58,7 @@ impl Variant {
                 let (transport, runtime) = (transport.to_string(), runtime.to_string());
                 let name = format!("{transport}-{runtime}");
                 let flags = ["--transport", &transport, "--runtime", &runtime].map(str::to_owned);
-                Self { name, flags: flags.into() }
+                Self { name, program: None, flags: flags.into() }
             })
         };
         Transport::available().into_iter().flat_map(of_transport).collect()

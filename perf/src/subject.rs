@@ -42,11 +42,12 @@ enum Held {
 impl Subject {
     /// A system of this run, mounted twice.
     pub(crate) fn up(site: &Site, folder: &Path, variant: &Variant) -> Result<Self> {
-        let up = Up::start(site, &folder.join(&variant.name), &variant.flags)?;
+        let up = Up::start(site, &folder.join(&variant.name), variant)?;
         let mounts = up.mounts();
         let flags = if variant.flags.is_empty() { String::new() } else { format!(" {}", variant.flags.join(" ")) };
         let transport = transport_of(&variant.flags);
-        let description = format!("flexfs up{flags}, {} mounts, {transport} transport", mounts.len());
+        let program = variant.program.as_ref().map_or_else(|| "flexfs".into(), |program| program.display().to_string());
+        let description = format!("{program} up{flags}, {} mounts, {transport} transport", mounts.len());
         let (name, transport) = (variant.name.clone(), Some(transport));
         let record = SubjectRecord { name, kind: Kind::Measured, description, transport };
         Ok(Self { record, mounts, held: Held::Up(Box::new(up)) })

@@ -149,7 +149,10 @@ fn sessions_revocation_and_recovery_are_measured_on_a_system_of_its_own() {
 fn variants_are_compared_within_a_run_and_runs_are_not() {
     let folder = folder();
     let folder = folder.path();
-    let variants = ["--rounds", "1", "--variant", "all=", "--variant", "one=--threads 1"];
+    // Another build would stand here; this one is a build as well.
+    let own = flexfs(folder, &[]);
+    let one = format!("one=@{} --threads 1", own.get_program().to_str().unwrap());
+    let variants = ["--rounds", "1", "--variant", "all=", "--variant", &one];
     let table = run(folder, "metadata.create.1p", &variants).success();
     assert!(table.contains("SPEED OF ALL"), "{table}");
     fs::rename(folder.join("out/results.json"), folder.join("old.json")).unwrap();
@@ -243,6 +246,7 @@ fn what_cannot_be_measured_is_one_line() {
     let said = |args: &[&str], status| Outcome::of(&mut bench(folder, args)).failure(status);
     assert!(said(&["run", "--only", "nonsense"], 2).contains("no workload begins so; the groups are disk, quic"));
     assert!(said(&["run", "--variant", "x"], 2).contains("a name, `=` and flags"));
+    assert!(said(&["run", "--variant", "x=@/nonexistent"], 2).contains("program /nonexistent: No such file"));
     assert!(said(&["run", "--seconds", "0"], 2).contains("from 0.01 to 3600"));
     assert!(said(&["run", "--target", "/nonexistent", "--quick"], 1).contains("folder /nonexistent"));
     assert!(said(&["run", "--target", "/etc/passwd", "--quick"], 1).contains("/etc/passwd: a folder to measure"));

@@ -38,7 +38,8 @@ impl NullServer {
             let mount = mount.clone();
             move || mounts::take_away(&mount)
         });
-        let daemon = Daemon::start(&site.executable, "the null FUSE server", &words, &folder.join("log"))?;
+        let daemon =
+            Daemon::start(&site.executable, &site.executable, "the null FUSE server", &words, &folder.join("log"))?;
         let mut server = Self { daemon, mount, _resort: resort };
         let mount = server.mount.clone();
         server.daemon.wait_until(&site.stop, START_MAX, || mounts::is_mounted(&mount))?;

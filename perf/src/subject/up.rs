@@ -10,6 +10,7 @@ use crate::children::Daemon;
 use crate::crew::Site;
 use crate::mounts;
 use crate::resources::Watched;
+use crate::settings::Variant;
 use crate::stop::LastResort;
 
 /// Servers and mounts are there within this time or not at all.
@@ -24,7 +25,7 @@ pub(crate) struct Up {
     servers: Option<Served>,
     site: Site,
     folder: PathBuf,
-    flags: Vec<String>,
+    variant: Variant,
 }
 
 /// A mount with the process that serves it. Dropped, it is unmounted.
@@ -36,17 +37,17 @@ pub(crate) struct Served {
 }
 
 impl Up {
-    /// Starts it with all its files below `folder`, and `flags` for `up`.
-    pub(crate) fn start(site: &Site, folder: &Path, flags: &[String]) -> Result<Self> {
-        let servers = start_servers(site, folder, flags)?;
-        let other = mount(site, folder, "other", &data(folder).join("creds/default"))?;
-        let (site, folder, flags) = (site.clone(), folder.to_owned(), flags.to_vec());
-        Ok(Self { other, servers: Some(servers), site, folder, flags })
+    /// Starts it as `variant` says, with all its files below `folder`.
+    pub(crate) fn start(site: &Site, folder: &Path, variant: &Variant) -> Result<Self> {
+        let servers = start_servers(site, folder, variant)?;
+        let other = mount(site, variant, folder, "other", &data(folder).join("creds/default"))?;
+        let (site, folder, variant) = (site.clone(), folder.to_owned(), variant.clone());
+        Ok(Self { other, servers: Some(servers), site, folder, variant })
     }
 
     /// Mounts the volume `default` once more, with the token in `creds`, at `NAME-mnt` in `folder`.
     pub(crate) fn mount_beside(&self, folder: &Path, name: &str, creds: &Path) -> Result<Served> {
-        mount(&self.site, folder, name, creds)
+        mount(&self.site, &self.variant, folder, name, creds)
     }
 
     /// Kills the servers, and the mount in their process, as a crash would; starts them again and waits until that mount
@@ -55,7 +56,7 @@ impl Up {
         if let Some(mut servers) = self.servers.take() {
             servers.daemon.kill();
         }
-        self.servers = Some(start_servers(&self.site, &self.folder, &self.flags)?);
+        self.servers = Some(start_servers(&self.site, &self.folder, &self.variant)?);
         Ok(())
     }
 
@@ -82,21 +83,29 @@ impl Up {
         data(&self.folder)
     }
 
-    /// Flags it was started with.
-    pub(crate) fn flags(&self) -> &[String] {
-        &self.flags
+    /// How it was started.
+    pub(crate) fn variant(&self) -> &Variant {
+        &self.variant
     }
 }
 
 impl Served {
-    fn start(site: &Site, name: &str, words: &[OsString], mount: PathBuf, log: &Path) -> Result<Self> {
+    fn start(
+        site: &Site,
+        variant: &Variant,
+        name: &str,
+        words: &[OsString],
+        mount: PathBuf,
+        log: &Path,
+    ) -> Result<Self> {
         std::fs::create_dir_all(&mount).with_context(|| format!("folder {}", mount.display()))?;
         let words: Vec<&OsStr> = words.iter().map(OsString::as_os_str).collect();
         let resort = LastResort::new({
             let mount = mount.clone();
             move || mounts::take_away(&mount)
         });
-        let daemon = Daemon::start(&site.executable, name, &words, log)?;
+        let program = variant.program.as_ref().unwrap_or(&site.executable);
+        let daemon = Daemon::start(&site.executable, program, name, &words, log)?;
         let mut served = Self { daemon, mount, _resort: resort };
         let mount = served.mount.clone();
         served.daemon.wait_until(&site.stop, START_MAX, || mounts::is_mounted(&mount))?;
@@ -116,16 +125,17 @@ fn data(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 
-fn start_servers(site: &Site, folder: &Path, flags: &[String]) -> Result<Served> {
+fn start_servers(site: &Site, folder: &Path, variant: &Variant) -> Result<Served> {
     let mount = folder.join("mnt");
     let mut words: Vec<OsString> = vec!["up".into(), mount.clone().into(), "--dataFolder".into(), data(folder).into()];
-    words.extend(flags.iter().map(OsString::from));
-    Served::start(site, "flexfs up", &words, mount, &folder.join("log"))
+    words.extend(variant.flags.iter().map(OsString::from));
+    Served::start(site, variant, "flexfs up", &words, mount, &folder.join("log"))
 }
 
-fn mount(site: &Site, folder: &Path, name: &str, creds: &Path) -> Result<Served> {
+fn mount(site: &Site, variant: &Variant, folder: &Path, name: &str, creds: &Path) -> Result<Served> {
     let mount = folder.join(format!("{name}-mnt"));
     let mut words: Vec<OsString> = ["mount", "start", "default"].map(OsString::from).into();
     words.extend([mount.clone().into(), "--credsFile".into(), creds.into(), "--foreground".into()]);
-    Served::start(site, &format!("mount {name}"), &words, mount, &folder.join(format!("{name}-log")))
+    words.extend(variant.flags.iter().map(OsString::from));
+    Served::start(site, variant, &format!("mount {name}"), &words, mount, &folder.join(format!("{name}-log")))
 }

@@ -49,7 +49,7 @@ impl Work for Recovery {
         if !self.systems.contains_key(name) {
             let like = field.subject.system().context("a recovery needs a system of this run")?;
             let folder = field.local.join(format!("recovery-{name}"));
-            self.systems.insert(name.clone(), Up::start(field.site, &folder, like.flags())?);
+            self.systems.insert(name.clone(), Up::start(field.site, &folder, like.variant())?);
         }
         let up = self.systems.get_mut(name).context("it was just started")?;
         let enough = field.local.join(format!("{}-enough", field.name));

@@ -43,6 +43,9 @@ pub(crate) enum Command {
         /// Process that started this one
         #[arg(long)]
         parent: u32,
+        /// Executable of the other command
+        #[arg(long)]
+        program: PathBuf,
         /// Words of the other command
         #[arg(last = true, required = true)]
         words: Vec<OsString>,
@@ -76,7 +79,8 @@ pub(crate) struct Run {
     /// Only workloads whose id begins so, as `metadata` or `random.read`
     #[arg(long, value_name = "ID", value_delimiter = ',', value_parser = perf::check_only)]
     only: Vec<String>,
-    /// Flags of one of several `flexfs up` to measure side by side, as `two='--threads 2'`
+    /// Flags of one of several `flexfs up` to measure side by side, as `two='--threads 2'`; of another build, as
+    /// `old=@PROGRAM`
     #[arg(long, value_name = "NAME=FLAGS", value_parser = parse_variant, conflicts_with = "target")]
     variant: Vec<Variant>,
     /// Measure every transport of this kernel with every runtime of a mount's threads, side by side
@@ -106,7 +110,7 @@ pub(crate) fn run(command: Command, invocation: &Invocation) -> Result<()> {
         Command::Compare { old, new, all } => perf::compare(&old, &new, all),
         Command::Show { results } => perf::show(&results),
         Command::Worker { parent } => perf::worker(parent),
-        Command::Guard { parent, words } => perf::guard(&executable()?, parent, &words).map(|never| match never {}),
+        Command::Guard { parent, program, words } => perf::guard(&program, parent, &words).map(|never| match never {}),
         Command::Null { mount_point, transport } => perf::null(&mount_point, &transport),
     }
 }
@@ -119,7 +123,7 @@ impl Run {
     fn settings(self, invocation: &Invocation) -> Result<Settings> {
         let variants = match (self.matrix, self.variant.is_empty()) {
             (true, _) => Variant::matrix(),
-            (false, true) => vec![Variant { name: DEFAULT_VARIANT.to_owned(), flags: Vec::new() }],
+            (false, true) => vec![Variant { name: DEFAULT_VARIANT.to_owned(), program: None, flags: Vec::new() }],
             (false, false) => self.variant,
         };
         let output = self.output.unwrap_or_else(|| PathBuf::from(format!("flexfs-bench-{}", perf::time_stamp())));
@@ -147,7 +151,15 @@ fn parse_variant(text: &str) -> Result<Variant, String> {
     if name.is_empty() || !name.chars().all(is_plain) {
         return Err(format!("name {name:?}: letters, digits and `-` are needed"));
     }
-    Ok(Variant { name: name.to_owned(), flags: flags.split_whitespace().map(str::to_owned).collect() })
+    let (program, flags): (Vec<&str>, Vec<&str>) = flags.split_whitespace().partition(|word| word.starts_with('@'));
+    let program = match program.as_slice() {
+        [] => None,
+        [one] => {
+            Some(PathBuf::from(&one[1..]).canonicalize().map_err(|error| format!("program {}: {error}", &one[1..]))?)
+        }
+        _ => return Err("one program at the most is needed".to_owned()),
+    };
+    Ok(Variant { name: name.to_owned(), program, flags: flags.into_iter().map(str::to_owned).collect() })
 }
 
 fn parse_process(text: &str) -> Result<Watched, String> {
