@@ -117,13 +117,13 @@ fn open_files(tables: Tables) -> usize {
     black_box(tables.open_use_close(REPEAT))
 }
 
-#[library_benchmark(config = at_most(204_565))]
+#[library_benchmark(config = at_most(183_354))]
 #[bench::of_eight_pieces(CountedFile::new(&attr(7), 64))]
 fn block_map_reads(file: CountedFile) -> usize {
     black_box(file.plan_reads(REPEAT))
 }
 
-#[library_benchmark(config = at_most(426_258))]
+#[library_benchmark(config = at_most(386_306))]
 #[bench::of_four_kibibytes(CountedFile::new(&attr(7), 64), vec![1; 4096])]
 fn block_map_writes(mut file: CountedFile, data: Vec<u8>) -> usize {
     black_box(file.write(&data, REPEAT))

@@ -98,6 +98,11 @@ impl BlockBuffer {
         gaps + usize::from(!self.extents.is_empty())
     }
 
+    /// Whether there are so many runs.
+    pub(super) fn has_runs(&self, count: usize) -> bool {
+        self.extents.len() >= count && self.run_count() >= count
+    }
+
     /// The held bytes of `start..end`, in order, each with its place.
     pub(super) fn slices(&self, start: u32, end: u32) -> impl Iterator<Item = (u32, &[u8])> {
         let first = self.extents.partition_point(|extent| extent.end() <= start);

@@ -1,6 +1,6 @@
 //! `Sealed`: written bytes that will not change any more, on their way into the store and into the block map.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use bytes::Bytes;
 use proto::{BlockChange, BlockIndex, Copied, Errno, ObjectId, Piece, Rewrite, Source};
@@ -16,14 +16,33 @@ pub(super) struct Sealed {
     /// The block.
     pub(super) block: u64,
     /// The bytes, ascending. One run; more or none only where the block is rewritten.
-    pub(super) runs: Vec<Run>,
+    pub(super) runs: Runs,
     /// How far it came.
     pub(super) progress: Progress,
     /// The object it is stored as, once an id was taken. Kept for the next attempt where one fails.
     pub(super) object: Option<ObjectId>,
     /// What is copied along, where the block is rewritten.
-    copies: Option<Copies>,
+    copies: Option<Box<Copies>>,
     len: usize,
+    memory: usize,
+}
+
+/// Runs of bytes. Nearly always it is one, which needs no list.
+#[derive(Debug)]
+pub(super) enum Runs {
+    One(Run),
+    Many(Vec<Run>),
+}
+
+impl Deref for Runs {
+    type Target = [Run];
+
+    fn deref(&self) -> &[Run] {
+        match self {
+            Self::One(run) => std::slice::from_ref(run),
+            Self::Many(runs) => runs,
+        }
+    }
 }
 
 /// What a rewritten block takes along of what is there already.
@@ -55,15 +74,18 @@ pub(super) enum Progress {
 impl Sealed {
     /// A run that becomes a piece of its own.
     pub(super) fn new(id: u64, block: u64, run: Run) -> Self {
-        let len = run.len();
-        Self { id, block, runs: vec![run], progress: Progress::Ready, object: None, copies: None, len }
+        Self::of(id, block, Runs::One(run), Progress::Ready, None)
     }
 
     /// Runs that become one piece, with what is around them in a part of the block.
     pub(super) fn rewriting(id: u64, block: u64, runs: Vec<Run>, within: Range<u32>) -> Self {
-        let len = runs.iter().map(Run::len).sum();
-        let copies = Some(Copies { within, copied: Vec::new(), runs: Vec::new() });
-        Self { id, block, runs, progress: Progress::Incomplete, object: None, copies, len }
+        let copies = Box::new(Copies { within, copied: Vec::new(), runs: Vec::new() });
+        Self::of(id, block, Runs::Many(runs), Progress::Incomplete, Some(copies))
+    }
+
+    fn of(id: u64, block: u64, runs: Runs, progress: Progress, copies: Option<Box<Copies>>) -> Self {
+        let (len, memory) = size_of_runs(&runs);
+        Self { id, block, runs, progress, object: None, copies, len, memory }
     }
 
     /// The part of the block that is rewritten.
@@ -74,6 +96,7 @@ impl Sealed {
     /// Takes in what is copied: its places and a run for each.
     pub(super) fn complete(&mut self, copied: Vec<Copied>, runs: Vec<Run>) {
         if let Some(copies) = &mut self.copies {
+            self.memory = size_of_runs(&self.runs).1 + size_of_runs(&runs).1;
             (copies.copied, copies.runs) = (copied, runs);
             self.progress = Progress::Ready;
         }
@@ -90,6 +113,7 @@ impl Sealed {
     pub(super) fn reread(&mut self) -> Option<ObjectId> {
         if let Some(copies) = &mut self.copies {
             (copies.copied, copies.runs) = (Vec::new(), Vec::new());
+            self.memory = size_of_runs(&self.runs).1;
             self.progress = Progress::Incomplete;
             return self.object.take();
         }
@@ -111,8 +135,7 @@ impl Sealed {
 
     /// Memory it takes, copies and bookkeeping included.
     pub(super) fn memory(&self) -> usize {
-        let copies = self.copies.iter().flat_map(|copies| &copies.runs);
-        self.runs.iter().chain(copies).map(|run| run.len() + run.chunks.len() * EXTENT_OVERHEAD).sum()
+        self.memory
     }
 
     /// First byte of the block behind the written ones; 0 where there are none.
@@ -151,4 +174,12 @@ impl Sealed {
     pub(super) fn copied_count(&self) -> usize {
         self.copies.as_ref().map_or(0, |copies| copies.copied.len())
     }
+}
+
+/// Bytes of runs, and the memory they take.
+fn size_of_runs(runs: &[Run]) -> (usize, usize) {
+    runs.iter().fold((0, 0), |(len, memory), run| {
+        let bytes = run.len();
+        (len + bytes, memory + bytes + run.chunks.len() * EXTENT_OVERHEAD)
+    })
 }

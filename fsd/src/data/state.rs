@@ -341,12 +341,23 @@ impl FileState {
     }
 
     fn seal(&mut self, block: u64) {
-        let Some(buffer) = self.buffers.remove(&block) else { return };
-        self.count_buffer((buffer.len(), buffer.memory()), (0, 0));
+        if let Some(buffer) = self.take_buffer(block) {
+            self.seal_runs(block, buffer);
+        }
+    }
+
+    /// Each run becomes a piece.
+    fn seal_runs(&mut self, block: u64, buffer: BlockBuffer) {
         for run in buffer.into_runs() {
             let id = self.take_id();
             self.push_sealed(Sealed::new(id, block, run));
         }
+    }
+
+    fn take_buffer(&mut self, block: u64) -> Option<BlockBuffer> {
+        let buffer = self.buffers.remove(&block)?;
+        self.count_buffer((buffer.len(), buffer.memory()), (0, 0));
+        Some(buffer)
     }
 
     fn push_sealed(&mut self, sealed: Sealed) {

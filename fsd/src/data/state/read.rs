@@ -184,12 +184,11 @@ impl FileState {
         let size_here = size.saturating_sub(self.offset_of(block)).min(block_size) as u32;
         let held = range.start..range.end.min(size_here).max(range.start);
         if !held.is_empty() {
-            // The reader makes zeroes of gaps, but does not know of the bytes in the inode record.
-            let inline = map.inline().filter(|_| block == 0).cloned().unwrap_or_default();
+            let inline = map.inline().filter(|inline| block == 0 && !inline.is_empty());
             match map.block_before(block, size.div_ceil(block_size)) {
                 KnownBlock::Unknown => return false,
-                KnownBlock::Hole => plan_unstored(&inline, held.clone(), segments),
-                KnownBlock::Pieces(pieces) => plan_pieces(&pieces, &inline, held.clone(), segments),
+                KnownBlock::Hole => plan_unstored(inline, held.clone(), segments),
+                KnownBlock::Pieces(pieces) => plan_pieces(pieces, inline, held.clone(), segments),
             }
         }
         push_zeroes(segments, u64::from(range.end - held.end));
@@ -202,28 +201,35 @@ fn pages_end(size: u64, page: u64) -> u64 {
     size.checked_next_multiple_of(page).unwrap_or(u64::MAX)
 }
 
-fn plan_pieces(pieces: &Arc<Vec<Piece>>, inline: &Bytes, range: Range<u32>, segments: &mut Vec<Segment>) {
-    let stored = |start: u32, end: u32, segments: &mut Vec<Segment>| {
-        if start < end {
-            segments.push(Segment::Pieces(StoredRange { pieces: Arc::clone(pieces), start, end }));
-        }
-    };
+fn plan_pieces(pieces: Arc<Vec<Piece>>, inline: Option<&Bytes>, range: Range<u32>, segments: &mut Vec<Segment>) {
     let mut place = range.start;
-    for gap in gaps(pieces, range.start, range.end.min(inline.len() as u32)) {
-        stored(place, gap.start, segments);
-        plan_unstored(inline, gap.clone(), segments);
-        place = gap.end;
+    // The reader makes zeroes of gaps, but does not know of the bytes in the inode record.
+    if let Some(inline) = inline {
+        for gap in gaps(&pieces, range.start, range.end.min(inline.len() as u32)) {
+            if place < gap.start {
+                let stored = StoredRange { pieces: Arc::clone(&pieces), start: place, end: gap.start };
+                segments.push(Segment::Pieces(stored));
+            }
+            place = gap.end;
+            plan_unstored(Some(inline), gap, segments);
+        }
     }
-    stored(place, range.end, segments);
+    if place < range.end {
+        segments.push(Segment::Pieces(StoredRange { pieces, start: place, end: range.end }));
+    }
 }
 
 /// Adds bytes of no piece: from the inode record, then zeroes.
-fn plan_unstored(inline: &Bytes, range: Range<u32>, segments: &mut Vec<Segment>) {
-    let inline_end = range.end.min(inline.len() as u32).max(range.start);
-    if range.start < inline_end {
-        segments.push(Segment::Bytes(inline.slice(range.start as usize..inline_end as usize)));
+fn plan_unstored(inline: Option<&Bytes>, range: Range<u32>, segments: &mut Vec<Segment>) {
+    let mut place = range.start;
+    if let Some(inline) = inline
+        && (place as usize) < inline.len()
+    {
+        let end = range.end.min(inline.len() as u32);
+        segments.push(Segment::Bytes(inline.slice(place as usize..end as usize)));
+        place = end;
     }
-    push_zeroes(segments, u64::from(range.end - inline_end));
+    push_zeroes(segments, u64::from(range.end - place));
 }
 
 fn push_zeroes(segments: &mut Vec<Segment>, len: u64) {

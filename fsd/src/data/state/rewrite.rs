@@ -39,7 +39,7 @@ pub(crate) struct CopyRead {
 impl FileState {
     /// Seals what is in buffers, without a look at what is below. Returns the newest sealed run.
     pub(crate) fn seal_all(&mut self) -> Option<u64> {
-        for block in self.buffered_blocks() {
+        while let Some((&block, _)) = self.buffers.first_key_value() {
             self.seal_alone(block);
         }
         self.newest_sealed()
@@ -47,9 +47,10 @@ impl FileState {
 
     /// Seals what is in the buffer of a block, without a look at what is below.
     pub(crate) fn seal_alone(&mut self, block: u64) {
-        match self.buffers.get(&block).map(BlockBuffer::run_count) {
-            Some(runs) if runs >= RUNS_ALONE_MAX => self.seal_rewritten(block),
-            _ => self.seal(block),
+        match self.take_buffer(block) {
+            Some(buffer) if buffer.has_runs(RUNS_ALONE_MAX) => self.seal_rewritten(block, buffer),
+            Some(buffer) => self.seal_runs(block, buffer),
+            None => {}
         }
     }
 
@@ -77,10 +78,11 @@ impl FileState {
                 count += if is_covered && pieces.last().is_some_and(covers) { 0 } else { pieces.len() };
             }
         }
+        let Some(buffer) = self.take_buffer(block) else { return Ok(()) };
         if count >= pieces_max {
-            self.seal_rewritten(block);
+            self.seal_rewritten(block, buffer);
         } else {
-            self.seal(block);
+            self.seal_runs(block, buffer);
         }
         Ok(())
     }
@@ -89,7 +91,7 @@ impl FileState {
     /// has grown does not need it there.
     pub(crate) fn move_inline(&mut self) {
         let len = self.inline_len().unwrap_or(0);
-        let is_covered = |sealed: &Sealed| match sealed.runs.as_slice() {
+        let is_covered = |sealed: &Sealed| match &*sealed.runs {
             _ if sealed.block != 0 => false,
             [run] => run.start == 0 && run.end() as usize >= len,
             _ => sealed.within().is_some_and(|within| within.start == 0),
@@ -149,7 +151,7 @@ impl FileState {
         };
         let mut parts = Vec::new();
         let mut start = range.start;
-        for run in &sealed.runs {
+        for run in sealed.runs.iter() {
             self.find_sources(&pieces, inline_end, start..run.start, &mut parts);
             start = run.end();
         }
@@ -188,13 +190,11 @@ impl FileState {
     }
 
     /// Seals a block's buffer to be rewritten, with what is sealed of the block already.
-    fn seal_rewritten(&mut self, block: u64) {
-        let Some(mut buffer) = self.buffers.remove(&block) else { return };
-        self.count_buffer((buffer.len(), buffer.memory()), (0, 0));
+    fn seal_rewritten(&mut self, block: u64, mut buffer: BlockBuffer) {
         for place in (0..self.sealed.len()).rev().filter(|place| self.sealed[*place].block == block).collect::<Vec<_>>()
         {
             let older = self.remove_sealed(place);
-            for run in &older.runs {
+            for run in older.runs.iter() {
                 for (start, bytes) in run.slices(run.start, run.end()) {
                     buffer.fill_gaps(start, &bytes, self.block_size);
                 }
