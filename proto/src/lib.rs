@@ -20,7 +20,7 @@ pub use errno::Errno;
 pub use ids::{BlockIndex, InodeId, ObjectId, OperationId, Sequence, SessionId, VolumeId};
 pub use name::{NAME_MAX, Name};
 pub use piece::{BLOCK_SIZE_MAX, BLOCK_SIZE_MIN, FRAME_SIZE, Piece, StoredFrame, allocated, insert_piece, punch};
-pub use reply::{Layout, Refused, Reply, ReplyFrame, VolumeStat};
+pub use reply::{Layout, Refused, Reply, ReplyFrame, Took, VolumeStat};
 pub use request::{
     Access, AttrChanges, BlockChange, Caller, Claim, Close, Commit, NewNode, RenameMode, Request, RequestFrame,
     SetTime, XattrMode,

@@ -15,8 +15,19 @@ pub struct ReplyFrame {
     /// The directories that the request changed, as commit `sequence` left them; at most
     /// [`crate::limits::DIRS_CHANGED_MAX`]. One that is gone has no links. Whoever asked need not ask again.
     pub dirs: Vec<Attr>,
+    /// How long it took the server.
+    pub took: Took,
     /// The outcome.
     pub result: Result<Reply, Refused>,
+}
+
+/// Where a server's time for a request went, for whoever wonders why it is slow. Nothing is decided by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Took {
+    /// From reading the request to answering it, in microseconds.
+    pub micros: u32,
+    /// Of that, waiting until the journal was on disk.
+    pub disk_micros: u32,
 }
 
 /// Why a request was not carried out. Nothing was changed.

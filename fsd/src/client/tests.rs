@@ -10,7 +10,7 @@ use auth::{MountFlags, VolumeToken};
 use proto::limits::{HANDLES_MAX, HELLO_MAX, MESSAGE_MAX};
 use proto::{
     Attr, BlockStoreSettings, Compression, Event, FileKind, Greeting, Hello, InodeId, Name, NewNode, OperationId,
-    Refused, ReplyFrame, RequestFrame, Sequence, SessionId, SessionKey, SessionRefusal, Timespec, VolumeId,
+    Refused, ReplyFrame, RequestFrame, Sequence, SessionId, SessionKey, SessionRefusal, Timespec, Took, VolumeId,
     VolumeSettings, Welcome, codec,
 };
 use tokio::task::{LocalSet, spawn_local};
@@ -168,7 +168,13 @@ async fn act(peer: Peer, mut call: server::Call, seen: Rc<Seen>) {
     seen.requests.borrow_mut().push(frame);
     match act {
         Act::Answer(result) => {
-            let reply = ReplyFrame { sequence: Sequence(1), durable: Sequence(1), dirs: Vec::new(), result };
+            let reply = ReplyFrame {
+                sequence: Sequence(1),
+                durable: Sequence(1),
+                dirs: Vec::new(),
+                took: Took::default(),
+                result,
+            };
             let _ = call.reply(codec::encode(&reply).into()).await;
         }
         Act::Break => peer.close("the test breaks it"),

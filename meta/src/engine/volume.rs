@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use proto::{
     Attr, Caller, Errno, FileKind, InodeId, Name, OperationId, Refused, Reply, ReplyFrame, Request, RequestFrame,
-    Sequence, SessionId, Timespec, VolumeStat,
+    Sequence, SessionId, Timespec, Took, VolumeStat,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -184,7 +184,10 @@ impl<K: MetaKv> Volume<K> {
                 _ => false,
             };
         let Committed { sequence, dirs } = state;
-        Executed { reply: ReplyFrame { sequence, durable: self.durable(), dirs, result }, wait_durable }
+        Executed {
+            reply: ReplyFrame { sequence, durable: self.durable(), dirs, took: Took::default(), result },
+            wait_durable,
+        }
     }
 
     /// `state` is what was there when the request came: a read shows that or a newer one. A mutation replaces it by

@@ -1,12 +1,12 @@
 //! One connection: the greeting, then calls until it is gone.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use auth::TokenAuthority;
 use bytes::Bytes;
 use proto::limits::{HELLO_MAX, MESSAGE_MAX};
-use proto::{Errno, Greeting, Refused, ReplyFrame, RequestFrame, Sequence, SessionRefusal, Timespec, codec};
+use proto::{Errno, Greeting, Refused, ReplyFrame, RequestFrame, Sequence, SessionRefusal, Timespec, Took, codec};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
@@ -97,7 +97,9 @@ async fn turn_away(peer: &Peer, call: Call, refusal: SessionRefusal, reason: Str
 
 async fn answer(volume: Arc<HostedVolume>, session: Arc<Session>, sync: bool, mut call: Call) {
     let Ok(request) = call.request(MESSAGE_MAX).await else { return };
-    let reply = decide(&volume, &session, sync, &request).await;
+    let begin = Instant::now();
+    let mut reply = decide(&volume, &session, sync, &request).await;
+    reply.took.micros = micros_since(begin);
     // A peer that went away in between asks again on its next connection.
     let _ = call.reply(Bytes::from(codec::encode(&reply))).await;
 }
@@ -122,7 +124,10 @@ async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, reque
     let mut reply = executed.reply;
     let wait = executed.wait_durable || (sync && frame.request.is_mutation());
     if wait && reply.result.is_ok() {
-        match volume.flushed().await {
+        let begin = Instant::now();
+        let flushed = volume.flushed().await;
+        reply.took.disk_micros = micros_since(begin);
+        match flushed {
             Ok(()) => reply.durable = reply.sequence,
             Err(errno) => reply.result = Err(Refused::Error(errno)),
         }
@@ -130,6 +135,16 @@ async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, reque
     reply
 }
 
+fn micros_since(begin: Instant) -> u32 {
+    u32::try_from(begin.elapsed().as_micros()).unwrap_or(u32::MAX)
+}
+
 fn refuse(volume: &HostedVolume, refused: Refused) -> ReplyFrame {
-    ReplyFrame { sequence: Sequence(0), durable: volume.engine.durable(), dirs: Vec::new(), result: Err(refused) }
+    ReplyFrame {
+        sequence: Sequence(0),
+        durable: volume.engine.durable(),
+        dirs: Vec::new(),
+        took: Took::default(),
+        result: Err(refused),
+    }
 }

@@ -412,3 +412,20 @@ async fn usage_is_counted() {
     let usage = world.server.as_ref().unwrap().volume_use();
     assert_eq!((usage[0].inodes_used, usage[0].sessions), (2, 1));
 }
+
+#[tokio::test]
+async fn reply_says_what_the_server_took_and_what_of_it_the_disk_did() {
+    let world = World::new();
+    let (client, _) = world.welcome(&world.token).await;
+    let took = async |request: Request| {
+        let frame = RequestFrame { operation: None, caller: Caller::ROOT, request };
+        let begin = std::time::Instant::now();
+        let reply = client.connection.call(&codec::encode(&frame), SOON).await.unwrap();
+        let reply: ReplyFrame = codec::decode(&reply).unwrap();
+        assert!(u128::from(reply.took.micros) <= begin.elapsed().as_micros(), "{reply:?}");
+        assert!(reply.took.disk_micros <= reply.took.micros, "{reply:?}");
+        reply.took
+    };
+    assert_eq!(took(Request::GetAttr { ino: InodeId::ROOT }).await.disk_micros, 0);
+    assert!(took(Request::Sync).await.disk_micros > 0);
+}

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     Attr, AttrChanges, BlockIndex, Caller, Commit, Event, FileKind, Greeting, Hello, InodeId, Layout, Name,
-    OperationId, Redacted, Refused, Reply, ReplyFrame, Request, RequestFrame, Sequence, Timespec,
+    OperationId, Redacted, Refused, Reply, ReplyFrame, Request, RequestFrame, Sequence, Timespec, Took,
 };
 
 proptest! {
@@ -75,6 +75,7 @@ fn reply() -> ReplyFrame {
         sequence: Sequence(5),
         durable: Sequence(4),
         dirs: vec![attr()],
+        took: Took { micros: 12_345, disk_micros: 12_000 },
         result: Ok(Reply::Opened(attr(), layout)),
     }
 }
