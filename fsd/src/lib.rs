@@ -16,9 +16,11 @@ mod ops;
 mod session;
 mod settings;
 mod state;
+mod trace;
 
 pub use error::MountError;
 pub use mount::{Controller, Ended, Mount, Runtime};
 pub use null::NullMount;
 pub use session::{Transport, check_mount_point};
 pub use settings::{MemoryMax, MountSettings};
+pub use trace::{SLOW_XATTR, SlowOperation, Stage, StageTime};

@@ -14,6 +14,7 @@ use proto::Attr;
 
 use crate::adapter::Presentation;
 use crate::data::DataPlane;
+use crate::trace::SlowLog;
 
 pub(crate) use closes::{CloseQueue, Turn};
 pub(crate) use dirs::{DOTS, DirHandle, Filled, Page};
@@ -43,6 +44,8 @@ pub(crate) struct State {
     pub(crate) dirs: HandleTable<DirHandle>,
     /// Closed handles the server has not heard of.
     pub(crate) closes: CloseQueue,
+    /// Operations that took long.
+    pub(crate) slow: SlowLog,
     shown: Shown,
 }
 
@@ -71,6 +74,7 @@ impl State {
             handles: HandleTable::default(),
             dirs: HandleTable::default(),
             closes: CloseQueue::default(),
+            slow: SlowLog::default(),
             shown: Shown::default(),
         }
     }

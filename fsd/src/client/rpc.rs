@@ -1,7 +1,7 @@
 //! `Rpc`: requests of one operation, sent until they are answered.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proto::limits::MESSAGE_MAX;
 use proto::{Caller, Errno, Refused, Reply, ReplyFrame, Request, RequestFrame, Timespec, codec};
@@ -12,6 +12,7 @@ use super::greeting::ENDED;
 use super::groups::groups_of;
 use super::link::{Line, Link};
 use super::window::Ticket;
+use crate::trace::{Noted, Stage, note, stage};
 
 /// A server that does not answer for so long is taken for gone: the request is sent again on a new connection.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -69,13 +70,21 @@ impl Rpc {
     }
 }
 
+/// Adds to the time of a call what it was and what the server says of it.
+fn tell(time: &mut Noted, request: &'static str, answer: &Result<Result<ReplyFrame, CallError>, Errno>) {
+    time.request = Some(request);
+    if let Ok(Ok(frame)) = answer {
+        (time.server, time.disk) = (frame.took.micros, frame.took.disk_micros);
+    }
+}
+
 impl MetaClient for Rpc {
     async fn call(&self, caller: &Caller, request: Request) -> Result<Reply, Errno> {
         let mut frame = RequestFrame { operation: None, caller: caller.clone(), request };
         let mut sent: Option<Message> = None;
         let (mut dropped, mut repeated) = (0, false);
         loop {
-            let line = self.link.line().await?;
+            let line = stage(Stage::Reconnect, self.link.line()).await?;
             let message = match sent.take() {
                 Some(message) if message.generation == line.identity.generation => message,
                 Some(Message { ticket: Some(ticket), .. }) => {
@@ -85,7 +94,10 @@ impl MetaClient for Rpc {
                 }
                 _ => self.message(&line, &mut frame).await?,
             };
-            match self.exchange(&line, &message).await? {
+            let begin = Instant::now();
+            let answer = self.exchange(&line, &message).await;
+            note(Stage::Call, begin, |time| tell(time, frame.request.name(), &answer));
+            match answer? {
                 Ok(ReplyFrame { sequence, dirs, result: Ok(reply), .. }) => {
                     let known_dirs = self.link.session().known_dirs();
                     if repeated && frame.request.is_mutation() {

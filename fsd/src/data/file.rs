@@ -8,6 +8,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::budget::Budget;
 use super::state::FileState;
+use crate::trace::{Stage, stage};
 
 /// The content of a file that is open or was lately.
 #[derive(Debug)]
@@ -87,7 +88,8 @@ impl File {
     }
 
     pub(super) async fn take_turn(&self) -> Turn {
-        Turn(Arc::clone(&self.turn).acquire_owned().await.expect("the semaphore is never closed"))
+        let turn = stage(Stage::Turn, Arc::clone(&self.turn).acquire_owned()).await;
+        Turn(turn.expect("the semaphore is never closed"))
     }
 
     pub(super) fn try_turn(&self) -> Option<Turn> {

@@ -8,6 +8,7 @@ use super::file::{File, Turn};
 use super::plane::DataPlane;
 use super::state::{CommitOutcome, FileState, Step};
 use crate::client::MetaClient;
+use crate::trace::{Stage, stage};
 
 impl DataPlane {
     /// Stores and commits what was written before the call. With `durable` the server has it all on disk when this is
@@ -154,7 +155,7 @@ impl DataPlane {
                     }
                     rewriting = None;
                 }
-                Step::Wait => uploaded.await,
+                Step::Wait => stage(Stage::Upload, uploaded).await,
                 Step::Failed(errno) => return Err(errno),
             }
         }

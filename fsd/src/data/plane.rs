@@ -13,6 +13,7 @@ use super::file::{File, Turn};
 use super::objects::ObjectPool;
 use super::readahead;
 use super::state::FileState;
+use crate::trace::TimedStore;
 
 /// Limits of the data path.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +93,7 @@ impl DataPlane {
         let uploads = (memory / 8 / block_size as usize).clamp(1, UPLOADS_MAX);
         let cache = memory / 2;
         let shared = Shared {
-            reader: Arc::new(BlockReader::new(Arc::clone(&store), cache)),
+            reader: Arc::new(BlockReader::new(Arc::new(TimedStore(Arc::clone(&store))), cache)),
             store,
             block_size,
             page_size: rustix::param::page_size() as u64,

@@ -13,6 +13,7 @@ use super::plane::DataPlane;
 use super::state::{ReadPlan, Segment, StoredRange};
 use super::upload::errno_of;
 use crate::client::MetaClient;
+use crate::trace::{Stage, stage};
 
 impl DataPlane {
     /// Up to `len` bytes at `offset`, in slices; fewer where the file ends. With `into_pages` the kernel keeps them in
@@ -113,7 +114,8 @@ impl DataPlane {
                 Segment::Bytes(bytes) => slices.push(bytes),
                 Segment::Zeroes(len) => slices.extend(block::zeroes(len)),
                 Segment::Pieces(stored) => {
-                    slices.extend(self.shared.reader.read(&stored.pieces, stored.start, stored.end).await?);
+                    let reading = self.shared.reader.read(&stored.pieces, stored.start, stored.end);
+                    slices.extend(stage(Stage::Blocks, reading).await?);
                 }
             }
         }

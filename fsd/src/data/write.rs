@@ -9,6 +9,7 @@ use super::dirty::EXTENT_OVERHEAD;
 use super::file::File;
 use super::plane::DataPlane;
 use crate::client::MetaClient;
+use crate::trace::{Stage, stage};
 
 impl DataPlane {
     /// Writes `data` at `offset`: copies it and returns, unless too much is written already; then it waits until some
@@ -34,7 +35,7 @@ impl DataPlane {
             let start = offset % block_size;
             let (head, tail) = rest.split_at(rest.len().min((block_size - start) as usize));
             let charge = head.len() + EXTENT_OVERHEAD;
-            self.make_room(client, file, charge).await?;
+            stage(Stage::Room, self.make_room(client, file, charge)).await?;
             let sealed = self.update(file, |state| state.write(offset / block_size, start as u32, head, now));
             self.shared.budget.release(charge);
             if sealed {

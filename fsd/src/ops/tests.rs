@@ -385,3 +385,25 @@ fn directory_that_a_reply_described_is_not_asked_for() {
     assert!(matches!(later.run(Operation::GetAttr), Ok(Answer::Attr { attr: Attr { nlink: 4, .. }, .. })));
     assert_eq!(later.asked(), [Request::GetAttr { ino: DIR }]);
 }
+
+#[test]
+fn slow_operations_are_told_to_who_runs_the_mount_alone() {
+    let mut cx = world("");
+    let ask = |cx: &Cx<Scripted>, size_max| {
+        cx.run(Operation::GetXattr { name: Bytes::from_static(b"user.flexfs.slow"), size_max })
+    };
+    assert_eq!(ask(&cx, 64), Ok(Answer::Bytes(Bytes::from_static(b"[]"))));
+    assert_eq!(ask(&cx, 0), Ok(Answer::Size(2)));
+    assert_eq!(ask(&cx, 1), Err(Errno::ERANGE));
+    cx.caller.uid = 12_345;
+    assert_eq!(ask(&cx, 64), Err(Errno::ENODATA));
+    cx.caller.uid = rustix::process::geteuid().as_raw();
+    assert!(ask(&cx, 64).is_ok());
+    let set = SetXattr {
+        name: Bytes::from_static(b"user.flexfs.slow"),
+        value: Bytes::from_static(b"x"),
+        mode: XattrMode::Any,
+    };
+    assert_eq!(cx.run(Operation::SetXattr(set)), Err(Errno::EPERM));
+    assert!(cx.asked().is_empty());
+}

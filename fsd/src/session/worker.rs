@@ -6,10 +6,10 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proto::{Caller, Errno, Timespec};
@@ -27,6 +27,7 @@ use crate::adapter::{Incoming, Operation, parse};
 use crate::client::{Link, Rpc, ServerSession};
 use crate::ops::{Cx, flush_everything, settle, write_back};
 use crate::state::State;
+use crate::trace::Slowest;
 
 /// Requests show as readable, the end of the mount as an error.
 const READY: Interest = Interest::READABLE.add(Interest::ERROR);
@@ -79,6 +80,9 @@ pub(crate) struct Worker {
     to_finish: Cell<usize>,
     finished: Notify,
     buffers: Arc<BufferPool>,
+    /// When the thread woke for the requests it takes up, where they are several.
+    woken: Cell<Option<Instant>>,
+    slowest: Arc<Mutex<Slowest>>,
 }
 
 impl Worker {
@@ -92,6 +96,7 @@ impl Worker {
     ) -> std::io::Result<Rc<Self>> {
         let device = Rc::new(device);
         let ring = if queues.is_empty() { None } else { Some(Ring::new(Rc::clone(&device), queues)?) };
+        let slowest = serving.state.slow.join();
         Ok(Rc::new(Self {
             serving,
             link,
@@ -101,6 +106,8 @@ impl Worker {
             to_finish: Cell::new(0),
             finished: Notify::new(),
             buffers: Arc::default(),
+            woken: Cell::new(None),
+            slowest,
         }))
     }
 
@@ -153,6 +160,7 @@ impl Worker {
                 }
                 continue;
             }
+            self.woken.set((arrived.len() > 1).then(Instant::now));
             for entry in arrived {
                 self.take_up_entry(ring, entry);
             }
@@ -203,6 +211,7 @@ impl Worker {
                 ready = device.ready(READY) => ready?,
                 _ = stop.wait_for(|stop| *stop != Stop::No) => return Ok(()),
             };
+            self.woken.set(Some(Instant::now()));
             for _ in 0..BURST {
                 match self.device.receive(&mut buffer)? {
                     Received::Request(0) => {}

@@ -15,6 +15,7 @@ use super::Worker;
 use crate::adapter::{Answer, Incoming, Operation, encode};
 use crate::client::ServerSession;
 use crate::ops::{perform, undo};
+use crate::trace::{Ended, Subject, Traced};
 
 /// How long an interrupted operation may still come to its end. Most signals are no reason to fail (timers, children,
 /// a runtime's own), and an answer is usually on its way; a process that is to die waits no longer than this.
@@ -45,6 +46,8 @@ impl Worker {
         // Nobody waits for the end of a handle: neither the process that closed it nor the kernel.
         let is_release = matches!(operation, Operation::Release { .. } | Operation::ReleaseDir { .. });
         let is_read = matches!(operation, Operation::Read(_));
+        let subject = Subject { operation: name, ino, began: cx.now, woken: self.woken.get() };
+        let mut slow = None;
         if is_release {
             self.reply(whose, Ok(Answer::Done));
         } else if session.is_ended() {
@@ -59,12 +62,18 @@ impl Worker {
         let mut outcome = std::future::poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
         if outcome.is_pending() && !is_release {
             let interruptible = self.serving.interrupts.register(unique);
+            let mut traced = Traced::new(&mut work);
             tokio::select! {
                 biased;
-                done = &mut work => outcome = Poll::Ready(done),
+                done = &mut traced => outcome = Poll::Ready(done),
                 () = grace_over(interruptible.interrupted(), session) => {}
             }
+            slow = Some(traced.finish(subject));
         }
+        let error = match &outcome {
+            Poll::Ready(outcome) => outcome.as_ref().err().map(|errno| errno.name()),
+            Poll::Pending => Some(Errno::EINTR.name()),
+        };
         match outcome {
             Poll::Ready(_) if is_release => {}
             Poll::Ready(outcome) => {
@@ -78,21 +87,29 @@ impl Worker {
                     drop_attributes(&self.device, ino, cx.state.presentation.root);
                 }
                 let given = outcome.as_ref().ok().filter(|answer| answer.gives_handle()).cloned();
-                if !self.reply(whose, outcome)
-                    && let Some(answer) = given
-                {
+                let is_received = self.reply(whose, outcome);
+                self.take_in(slow, error);
+                if !is_received && let Some(answer) = given {
                     undo(&cx, answer).await;
                 }
             }
             Poll::Pending => {
                 if !is_release {
                     self.reply(whose, Err(Errno::EINTR));
+                    self.take_in(slow, error);
                 }
                 // What may have changed something is seen through, though nobody waits for it.
                 if !droppable && let Ok(answer) = work.await {
                     undo(&cx, answer).await;
                 }
             }
+        }
+    }
+
+    /// Notes an operation that had to wait, for whoever asks what was slow.
+    fn take_in(&self, slow: Option<Ended>, error: Option<&'static str>) {
+        if let Some(ended) = slow {
+            self.slowest.lock().expect("no code under this lock panics").take_in(ended, error);
         }
     }
 
