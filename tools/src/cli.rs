@@ -7,7 +7,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::commands::{admin, bench, configure, install, meta, mount, up};
+use crate::commands::{admin, bench, configure, explain, install, meta, mount, up};
 use crate::dispatch::{self, Caller, Invocation};
 use crate::{failure, logging, output};
 
@@ -39,6 +39,8 @@ enum Program {
     /// Measure a mount, or any directory, beside what this machine can do
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Tell where the time of the slowest recent operations of a mount went
+    Explain(explain::Arguments),
     /// Put the executable and the names of its programs below a prefix
     Install(install::Arguments),
     /// Print a shell's completion script, for the dotted names too
@@ -131,6 +133,7 @@ impl Program {
             Self::Configure(arguments) => configure::run(arguments),
             Self::Up(arguments) => up::run(&arguments),
             Self::Bench(command) => bench::run(command, invocation),
+            Self::Explain(arguments) => explain::run(&arguments),
             Self::Install(arguments) => install::run(&arguments),
             Self::Completions { shell } => output::print(completions::script(shell).as_bytes()),
             Self::About(about) => about.print(),

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod bench;
 pub(crate) mod configure;
+pub(crate) mod explain;
 pub(crate) mod install;
 pub(crate) mod meta;
 pub(crate) mod mount;
