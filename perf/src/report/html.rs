@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use super::svg::{self, Line};
 use super::table::{percents, range};
 use super::{Kind, Report, Series, usage};
+use crate::method::Spread;
 use crate::unit::digits;
 
 const STYLE: &str = include_str!("html/style.css");
@@ -210,8 +211,8 @@ fn rows_of(workload: &str, report: &Report) -> usize {
     report.series.iter().filter(|series| series.workload == workload).count()
 }
 
-const COLUMNS: [&str; 7] =
-    ["Median [min..max]", "Unit", "Of ceiling", "p50", "p99", "CPU µs/op, serving", "CPU µs/op, load"];
+const COLUMNS: [&str; 8] =
+    ["Median [min..max]", "Unit", "Of ceiling", "Of the first", "p50", "p99", "CPU µs/op, serving", "CPU µs/op, load"];
 
 /// The text of the columns.
 fn row(report: &Report, series: &Series) -> [String; COLUMNS.len()] {
@@ -226,11 +227,19 @@ fn row(report: &Report, series: &Series) -> [String; COLUMNS.len()] {
         series.spread().map_or_else(String::new, |spread| range(series.unit, spread)),
         series.unit.name().to_owned(),
         report.share(series).map_or_else(String::new, |share| percents(share.spread)),
+        beside_first(report, series).map_or_else(String::new, percents),
         quantile(0.5),
         quantile(0.99),
         micros(served),
         micros(load),
     ]
+}
+
+/// The speed of another measured subject than the first.
+fn beside_first(report: &Report, series: &Series) -> Option<Spread> {
+    let first = report.measured().next()?;
+    report.measured().find(|subject| subject.name == series.subject)?;
+    report.speed(series, &first.name)
 }
 
 /// A plot for each figure whose operations were timed, with all subjects in it.
@@ -252,7 +261,9 @@ fn histograms(report: &Report, series: &[&Series]) -> String {
             continue;
         }
         let lines: Vec<Line<'_>> = timed.iter().map(|(class, _, latency)| Line { class, latency }).collect();
-        let legend = timed.iter().map(|(class, subject, _)| format!("<i class=\"{class}\"></i>{} ", Text(subject)));
+        let legend = timed.iter().map(|(class, subject, _)| {
+            format!("<span class=\"legend\"><i class=\"{class}\"></i>{}</span> ", Text(subject))
+        });
         let _ = write!(
             plots,
             "<figure><figcaption>{}</figcaption>{}<small>{}</small></figure>",

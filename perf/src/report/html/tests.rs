@@ -64,4 +64,6 @@ fn several_measured_subjects_have_colours_of_their_own() {
     assert_eq!(class(&report, "flexfs"), "measured");
     assert_eq!(class(&report, "second"), "measured other-1");
     assert_eq!(class(&report, "ext4"), "disk");
+    add(&mut report, "sequential.write", "second", Unit::Bytes, &[1e9, 8e8, 1.2e9]);
+    assert!(page(&report).contains("<td>200% [200..200]</td>"));
 }
