@@ -164,7 +164,8 @@ pub(crate) struct Accessing {
 }
 
 impl Duty for Accessing {
-    /// Makes the file, all of it on disk, and warm where the reads are to be.
+    /// Makes the file, all of it on disk, and in the memory that its accesses may be served from: the page cache, or past
+    /// it that of whoever serves the file.
     fn prepare(&mut self) -> Result<()> {
         self.fill().with_context(|| format!("file {}", self.path.display()))
     }
@@ -192,20 +193,24 @@ impl Accessing {
             file.write_all_at(block.bytes(), offset)?;
         }
         file.sync_all()?;
-        if !self.job.direct {
-            for offset in (0..self.job.bytes).step_by(PREPARE_BLOCK) {
-                file.read_exact_at(block.bytes_mut(), offset)?;
-            }
+        let file = self.open(false)?;
+        for offset in (0..self.job.bytes).step_by(PREPARE_BLOCK) {
+            file.read_exact_at(block.bytes_mut(), offset)?;
         }
         Ok(())
+    }
+
+    /// The file as the accesses need it.
+    fn open(&self, writes: bool) -> std::io::Result<File> {
+        let direct = if self.job.direct { OFlags::DIRECT.bits() as i32 } else { 0 };
+        OpenOptions::new().read(true).write(writes).custom_flags(direct).open(&self.path)
     }
 
     fn access(&self, mut seed: Seed) -> std::io::Result<Tally> {
         let mut tally = Tally::default();
         let mut buffer = Aligned::filled(self.job.block as usize, seed);
         let writes = self.job.access != Access::Read;
-        let direct = if self.job.direct { OFlags::DIRECT.bits() as i32 } else { 0 };
-        let file = OpenOptions::new().read(true).write(writes).custom_flags(direct).open(&self.path)?;
+        let file = self.open(writes)?;
         let places = self.job.bytes / u64::from(self.job.block);
         let until = Until::seconds(self.job.seconds);
         while until.is_ahead() {
