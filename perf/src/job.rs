@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ceilings::{block_store, engine, quic_echo};
 use crate::worker::Duty;
 use crate::workloads::{
-    metadata, mixed, random, recovery, revocation, sequential, sessions, small_files, sqlite, tree,
+    contention, metadata, mixed, random, recovery, revocation, sequential, sessions, small_files, sqlite, tree,
 };
 
 /// A worker's task.
@@ -27,6 +27,8 @@ pub(crate) enum Job {
     Sqlite(sqlite::Transactions),
     /// See [`mixed`].
     Shares(mixed::Shares),
+    /// See [`contention`].
+    Contends(contention::Contends),
     /// See [`sessions`].
     Sessions(sessions::Storm),
     /// See [`revocation`].
@@ -54,6 +56,7 @@ impl Job {
             Self::Tree(job) => Box::new(job.in_folder(folder)),
             Self::Sqlite(job) => Box::new(job.in_folder(folder)),
             Self::Shares(job) => Box::new(job.in_folder(folder)),
+            Self::Contends(job) => Box::new(job.in_folder(folder)),
             Self::Sessions(job) => Box::new(job.at_work()),
             Self::Revoke(job) => Box::new(job.at_work()),
             Self::Beat(job) => Box::new(job.in_folder(folder)),

@@ -1,5 +1,6 @@
 //! What is measured. Each workload runs on any folder; those of the system itself need a mount that the run started.
 
+pub(crate) mod contention;
 pub(crate) mod metadata;
 pub(crate) mod mixed;
 pub(crate) mod random;
@@ -24,6 +25,7 @@ pub(crate) fn all(size: Size, given: Option<&Path>) -> Vec<Box<dyn Work>> {
     all.extend(tree::all(size, given));
     all.extend(sqlite::all());
     all.extend(mixed::all());
+    all.extend(contention::all());
     all.extend(sessions::all(size));
     all.extend(revocation::all());
     all.extend(recovery::all());
