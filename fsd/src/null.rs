@@ -3,6 +3,7 @@
 //! It keeps names and sizes in memory, reads zeroes and forgets what is written. What a benchmark measures on it is what
 //! kernel, transport and the coding of messages cost: no mount of this transport can be faster. Only benchmarks start it.
 
+mod backings;
 mod server;
 mod tree;
 
@@ -23,6 +24,7 @@ use crate::session::{
     Device, KernelMount, MESSAGE_LEN, MountPoint, Received, Ring, Transport, Unmounted, Wishes, handshake, obstacle,
     queue_count,
 };
+use backings::Backings;
 use server::Server;
 
 /// A mounted file system that does nothing.
@@ -33,11 +35,12 @@ pub struct NullMount {
 }
 
 impl NullMount {
-    /// Mounts on `mount_point` and serves with one pinned thread for each CPU.
+    /// Mounts on `mount_point` and serves with one pinned thread for each CPU. With `passthrough` the kernel reads and
+    /// writes files by itself, in memory; names stay with the server.
     ///
     /// # Errors
     /// As a real mount: the mount point or the kernel refuses, or the kernel has no such transport.
-    pub fn start(mount_point: &Path, transport: Transport) -> Result<Self, MountError> {
+    pub fn start(mount_point: &Path, transport: Transport, passthrough: bool) -> Result<Self, MountError> {
         let point = MountPoint::check(mount_point, false)?;
         if transport == Transport::Uring
             && let Some(reason) = obstacle()
@@ -46,18 +49,22 @@ impl NullMount {
         }
         let (kernel, device) = KernelMount::new(point, "null", MountFlags::default())?;
         let mut mount = Self { kernel, threads: Vec::new() };
-        let wishes = Wishes { transport, own_umask: false, max_pages: true };
+        let wishes = Wishes { transport, own_umask: false, max_pages: true, passthrough };
         let agreed = handshake(&device, mount.kernel.point(), wishes)?;
         if agreed != transport {
             let reason = format!("the kernel agreed to the transport {agreed} instead of {transport}");
             return Err(MountError::Kernel { path: mount_point.to_owned(), reason });
         }
-        mount.serve(device, transport).map_err(|source| MountError::Thread { source })?;
+        let serve = |mount: &mut Self| {
+            let backings = if passthrough { Some(Backings::new(device.clone_attached()?)) } else { None };
+            mount.serve(device, transport, Server::new(backings))
+        };
+        serve(&mut mount).map_err(|source| MountError::Thread { source })?;
         Ok(mount)
     }
 
-    fn serve(&mut self, device: Device, transport: Transport) -> io::Result<()> {
-        let server = Arc::new(Server::new());
+    fn serve(&mut self, device: Device, transport: Transport, server: Server) -> io::Result<()> {
+        let server = Arc::new(server);
         let cpus = allowed_cpus();
         if transport == Transport::Uring {
             for (cpu, queues) in cpus.iter().zip(share_queues(queue_count(), &cpus)) {

@@ -105,6 +105,8 @@ pub enum Kind {
     Memory,
     /// A FUSE mount with nothing behind it.
     NullFuse,
+    /// A FUSE mount whose files the kernel reads and writes by itself, in memory.
+    Passthrough,
     /// No folder: a part of the system, or the machine, by itself.
     Machine,
 }

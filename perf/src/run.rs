@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use fsd::Transport;
 
+use crate::ceilings::null_fuse::Floor;
 use crate::crew::Site;
 use crate::environment::Environment;
 use crate::method::{fits, order};
@@ -129,26 +130,33 @@ fn subjects(settings: &Settings, site: &Site, folder: &Path) -> Result<Vec<Subje
     }
     subjects.push(Subject::disk(&folder.join("disk"))?);
     subjects.push(Subject::memory(&folder.join("memory"))?);
-    for transport in floors(settings, &subjects) {
-        subjects.push(Subject::null(site, folder, transport)?);
+    for floor in floors(settings, &subjects) {
+        subjects.push(Subject::null(site, folder, floor)?);
     }
     subjects.push(Subject::machine(&folder.join("machine"))?);
     Ok(subjects)
 }
 
-/// Transports to measure without anything behind them: in a quick run those of the mounts only.
-fn floors(settings: &Settings, subjects: &[Subject]) -> Vec<Transport> {
+/// What to measure without anything behind it: in a quick run the transports of the mounts only. Where transports are
+/// compared, or time is no matter, also what it would be if the kernel had the files itself.
+fn floors(settings: &Settings, subjects: &[Subject]) -> Vec<Floor> {
     let available = Transport::available();
     let used = |transport: &Transport| {
         let name = transport.to_string();
         subjects.iter().any(|subject| subject.record.transport.as_ref() == Some(&name))
     };
     let used: Vec<Transport> = available.iter().copied().filter(used).collect();
-    match (settings.quick, used.is_empty()) {
-        (false, _) => available,
-        (true, false) => used,
-        (true, true) => available[..1].to_vec(),
+    let transports = match (settings.quick, used.is_empty()) {
+        (false, _) => &available[..],
+        (true, false) => &used[..],
+        (true, true) => &available[..1],
+    };
+    let mut floors: Vec<Floor> = transports.iter().map(|&transport| Floor { transport, passthrough: false }).collect();
+    // The kernel takes such files from root only.
+    if rustix::process::geteuid().is_root() && (!settings.quick || transports.len() > 1) {
+        floors.push(Floor { transport: available[0], passthrough: true });
     }
+    floors
 }
 
 /// A run in progress.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::ceilings::null_fuse::NullServer;
+use crate::ceilings::null_fuse::{Floor, NullServer};
 use crate::ceilings::tmpfs::Tmpfs;
 use crate::crew::Site;
 use crate::mounts;
@@ -85,15 +85,19 @@ impl Subject {
         Self::folder(folder, Kind::Machine, None, None)
     }
 
-    /// A null FUSE mount over `transport`.
-    pub(crate) fn null(site: &Site, folder: &Path, transport: fsd::Transport) -> Result<Self> {
-        let server = NullServer::start(site, folder, transport)?;
-        let record = SubjectRecord {
-            name: format!("null-{transport}"),
-            kind: Kind::NullFuse,
-            description: format!("FUSE with nothing behind it, {transport} transport"),
-            transport: Some(transport.to_string()),
+    /// A null FUSE mount.
+    pub(crate) fn null(site: &Site, folder: &Path, floor: Floor) -> Result<Self> {
+        let Floor { transport, passthrough } = floor;
+        let (name, kind, description) = if passthrough {
+            let description =
+                format!("the same, but the kernel reads and writes files by itself, {transport} transport");
+            ("null-passthrough".to_owned(), Kind::Passthrough, description)
+        } else {
+            let description = format!("FUSE with nothing behind it, {transport} transport");
+            (format!("null-{transport}"), Kind::NullFuse, description)
         };
+        let server = NullServer::start(site, folder, &name, floor)?;
+        let record = SubjectRecord { name, kind, description, transport: Some(transport.to_string()) };
         Ok(Self { record, mounts: vec![server.mount().to_owned()], held: Held::Null(server) })
     }
 
@@ -109,6 +113,11 @@ impl Subject {
         };
         let record = SubjectRecord { name, kind, description, transport: None };
         Ok(Self { record, mounts: vec![path], held: Held::Folder { _scratch: scratch, _tmpfs: tmpfs } })
+    }
+
+    /// Whether it is of interest what becomes of names on it.
+    pub(crate) fn has_names(&self) -> bool {
+        !matches!(self.record.kind, Kind::Machine | Kind::Passthrough)
     }
 
     /// Folders to work in.

@@ -115,7 +115,7 @@ fn any_directory_is_measured_and_left_as_it_was() {
     fs::create_dir(&target).unwrap();
     fs::write(target.join("mine"), "untouched").unwrap();
     let pid = format!("this={}", std::process::id());
-    let only = "random,small-files,sqlite,mixed,tree,metadata.create.8p";
+    let only = "random,small-files,sqlite,mixed,contention,tree,metadata.create.8p";
     let table =
         run(folder, only, &["--rounds", "1", "--target", target.to_str().unwrap(), "--process", &pid]).success();
     assert!(table.contains("tar -xf") && table.contains("this"), "{table}");
@@ -235,6 +235,33 @@ fn null_server_is_a_file_system_with_nothing_in_its_files() {
     let names: Vec<_> = fs::read_dir(&mount).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), 2, "{names:?}");
     fs::remove_dir_all(mount.join("folder")).unwrap();
+    assert_eq!(server.terminate(), 0, "{}", server.log());
+    assert_eq!(mounts_below(&mount), 0);
+}
+
+#[test]
+fn null_server_leaves_files_to_the_kernel_where_it_is_told_to() {
+    let folder = folder();
+    let mount = folder.path().join("mnt");
+    fs::create_dir(&mount).unwrap();
+    let args = ["null", mount.to_str().unwrap(), "--transport", &transport(), "--passthrough"];
+    let mut server = Daemon::start(&mut bench(folder.path(), &args), &folder.path().join("log"));
+    wait_for("the null server is mounted", 20, || {
+        assert!(server.is_running(), "{}", server.log());
+        mounts_below(&mount) == 1
+    });
+    let (file, other) = (mount.join("file"), mount.join("other"));
+    fs::write(&file, vec![7; 3 << 20]).unwrap();
+    // It has no pages of such a file to forget: what is read comes from the file that the kernel writes by itself.
+    assert!(fs::read(&file).unwrap() == vec![7; 3 << 20]);
+    assert_eq!(fs::metadata(&file).unwrap().len(), 3 << 20);
+    fs::write(&file, "short").unwrap();
+    fs::File::options().write(true).open(&file).unwrap().set_len(3).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), b"sho");
+    fs::write(&other, "other").unwrap();
+    fs::rename(&other, &file).unwrap();
+    assert_eq!(fs::read(&file).unwrap(), b"other");
+    fs::remove_file(&file).unwrap();
     assert_eq!(server.terminate(), 0, "{}", server.log());
     assert_eq!(mounts_below(&mount), 0);
 }

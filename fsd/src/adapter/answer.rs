@@ -1,5 +1,6 @@
 //! Answers to the kernel, and the one place that writes an error number.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +18,8 @@ pub(crate) struct OpenHints {
     pub(crate) keep_cache: bool,
     /// Closing the handle commits nothing: it changed nothing.
     pub(crate) no_flush: bool,
+    /// Number of the file that the kernel is to read and write by itself, if any.
+    pub(crate) backing: Option<NonZeroU32>,
 }
 
 /// What an operation came to.
@@ -109,7 +112,10 @@ impl Encoded {
                 self.append(bytes_of(&open_out(handle, hints)));
             }
             Answer::OpenedDir { handle } => {
-                self.append(bytes_of(&open_out(handle, OpenHints { keep_cache: false, no_flush: false })));
+                self.append(bytes_of(&open_out(
+                    handle,
+                    OpenHints { keep_cache: false, no_flush: false, backing: None },
+                )));
             }
             Answer::Data(data) => self.data = data,
             Answer::Bytes(bytes) => self.data = vec![bytes],
@@ -126,11 +132,14 @@ impl Encoded {
 
 /// `FOPEN_NOFLUSH` (Linux 5.16): close does not ask for a flush. An older kernel ignores it.
 const NO_FLUSH: u32 = 1 << 5;
+/// `FOPEN_PASSTHROUGH` (Linux 6.9).
+const PASSTHROUGH: u32 = 1 << 7;
 
 fn open_out(handle: HandleId, hints: OpenHints) -> abi::OpenOut {
     let keep_cache = if hints.keep_cache { abi::OpenOptions::KEEP_CACHE.bits() } else { 0 };
     let no_flush = if hints.no_flush { NO_FLUSH } else { 0 };
-    abi::OpenOut { fh: handle.0, open_flags: keep_cache | no_flush, passthrough: 0 }
+    let (passthrough, backing) = hints.backing.map_or((0, 0), |backing| (PASSTHROUGH, backing.get()));
+    abi::OpenOut { fh: handle.0, open_flags: keep_cache | no_flush | passthrough, passthrough: backing }
 }
 
 #[cfg(test)]

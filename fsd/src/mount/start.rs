@@ -73,7 +73,12 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
     });
     let wanted = choose_transport(settings.transport, &settings.mount_point)?;
     let (kernel, device) = KernelMount::new(point, &settings.volume_name, flags.current())?;
-    let wishes = Wishes { transport: wanted, own_umask: settings.umask.is_some(), max_pages: settings.max_pages };
+    let wishes = Wishes {
+        transport: wanted,
+        own_umask: settings.umask.is_some(),
+        max_pages: settings.max_pages,
+        passthrough: false,
+    };
     let transport = handshake(&device, kernel.point(), wishes).inspect_err(|_| {
         let _ = kernel.detach();
     })?;

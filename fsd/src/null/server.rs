@@ -4,8 +4,10 @@ use std::sync::{LazyLock, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use proto::dirent::DirRecord;
 use proto::{Attr, Errno, InodeId, Timespec, VolumeStat};
 
+use super::backings::Backings;
 use super::tree::{Maker, Tree};
 use crate::adapter::{
     Answer, Create, DirentBuffer, Encoded, Incoming, Open, OpenHints, Operation, Presentation, Read, ReadDir, Write,
@@ -19,14 +21,16 @@ use crate::state::HandleId;
 pub(super) struct Server {
     tree: RwLock<Tree>,
     presentation: Presentation,
+    /// Files that the kernel reads and writes by itself.
+    backings: Option<Backings>,
 }
 
 impl Server {
     /// An empty file system, with the times of a real mount's defaults.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(backings: Option<Backings>) -> Self {
         let valid = Duration::from_secs(1);
         let presentation = Presentation { root: InodeId::ROOT, attr_valid: valid, entry_valid: valid, no_suid: false };
-        Self { tree: RwLock::new(Tree::new(now())), presentation }
+        Self { tree: RwLock::new(Tree::new(now())), presentation, backings }
     }
 
     /// The reply to a message of the kernel; `None` where it wants none, or sent no message.
@@ -43,9 +47,17 @@ impl Server {
 
     fn perform(&self, ino: InodeId, maker: Maker, operation: Operation) -> Result<Answer, Errno> {
         match operation {
-            Operation::Lookup { name } => self.look(|tree| tree.lookup(ino, &name).map(Answer::Entry)),
-            Operation::GetAttr => self.look(|tree| tree.attr(ino).map(fresh)),
-            Operation::SetAttr(set) => self.change(|tree| tree.set_attr(ino, &set.changes, maker.now).map(fresh)),
+            Operation::Lookup { name } => {
+                self.look(|tree| tree.lookup(ino, &name)).map(|attr| Answer::Entry(self.measured(attr)))
+            }
+            Operation::GetAttr => self.look(|tree| tree.attr(ino)).map(|attr| fresh(self.measured(attr))),
+            Operation::SetAttr(set) => {
+                if let (Some(backings), Some(size)) = (&self.backings, set.changes.size) {
+                    backings.set_len(ino, size)?;
+                }
+                let changed = self.change(|tree| tree.set_attr(ino, &set.changes, maker.now));
+                changed.map(|attr| fresh(self.measured(attr)))
+            }
             Operation::ReadLink => self.look(|tree| tree.target(ino).map(Answer::Bytes)),
             Operation::Symlink { name, target } => {
                 self.change(|tree| tree.symlink(ino, name, target, maker).map(Answer::Entry))
@@ -57,18 +69,30 @@ impl Server {
                 self.change(|tree| tree.make(ino, name, DIRECTORY | u32::from(perm), maker).map(Answer::Entry))
             }
             Operation::Unlink { name } | Operation::RemoveDir { name } => {
-                self.change(|tree| tree.remove(ino, &name).map(|()| Answer::Done))
+                let removed = self.look(|tree| tree.lookup(ino, &name))?.ino;
+                self.change(|tree| tree.remove(ino, &name))?;
+                self.drop_unused(removed);
+                Ok(Answer::Done)
             }
-            Operation::Rename(rename) => self.change(|tree| tree.rename(ino, rename).map(|()| Answer::Done)),
+            Operation::Rename(rename) => {
+                let replaced = self.look(|tree| tree.lookup(rename.new_parent, &rename.new_name));
+                self.change(|tree| tree.rename(ino, rename))?;
+                replaced.into_iter().for_each(|attr| self.drop_unused(attr.ino));
+                Ok(Answer::Done)
+            }
             Operation::Link { ino: file, name } => self.change(|tree| tree.link(file, ino, name).map(Answer::Entry)),
-            Operation::Open(open) => self.change(|tree| tree.open(ino, open.truncate)).map(|()| opened(ino, open)),
+            Operation::Open(open) => self.open(ino, open),
             Operation::Create(create) => self.create(ino, create, maker),
             Operation::Read(read) => self.read(ino, read),
             Operation::Write(Write { offset, data, .. }) => {
                 let len = data.len() as u32;
                 self.change(|tree| tree.grow(ino, offset + u64::from(len))).map(|()| Answer::Written(len))
             }
-            Operation::Release { .. } => self.change(|tree| tree.close(ino)).map(|()| Answer::Done),
+            Operation::Release { .. } => {
+                self.change(|tree| tree.close(ino))?;
+                self.drop_unused(ino);
+                Ok(Answer::Done)
+            }
             Operation::OpenDir => Ok(Answer::OpenedDir { handle: HandleId(ino.0) }),
             Operation::ReadDir(read) => self.read_dir(ino, read),
             Operation::StatFs => {
@@ -90,7 +114,39 @@ impl Server {
             let attr = tree.make(parent, create.name, REGULAR | u32::from(create.perm), maker)?;
             tree.open(attr.ino, false).map(|()| attr)
         })?;
-        Ok(Answer::Created { attr, handle: HandleId(attr.ino.0), hints: hints(create.open) })
+        Ok(Answer::Created { attr, handle: HandleId(attr.ino.0), hints: self.hints(attr.ino, create.open)? })
+    }
+
+    fn open(&self, ino: InodeId, open: Open) -> Result<Answer, Errno> {
+        self.change(|tree| tree.open(ino, open.truncate))?;
+        if let (Some(backings), true) = (&self.backings, open.truncate) {
+            backings.set_len(ino, 0)?;
+        }
+        Ok(Answer::Opened { handle: HandleId(ino.0), hints: self.hints(ino, open)?, attr_changed: false })
+    }
+
+    /// As a real mount gives them.
+    fn hints(&self, ino: InodeId, open: Open) -> Result<OpenHints, Errno> {
+        let backing = self.backings.as_ref().map(|backings| backings.number(ino)).transpose().map_err(|error| {
+            tracing::error!(%error, "the kernel takes no file to read and write by itself");
+            Errno::EIO
+        })?;
+        // Pages of its own are what the kernel has not of such a file.
+        Ok(OpenHints { keep_cache: backing.is_none(), no_flush: !open.write && !open.truncate, backing })
+    }
+
+    /// `attr` with the length of the file that the kernel writes by itself.
+    fn measured(&self, attr: Attr) -> Attr {
+        self.backings.as_ref().map_or(attr, |backings| backings.measured(attr))
+    }
+
+    /// Gives up what lies behind a file that is gone.
+    fn drop_unused(&self, ino: InodeId) {
+        if let Some(backings) = &self.backings
+            && self.look(|tree| tree.attr(ino)).is_err()
+        {
+            backings.drop_of(ino);
+        }
     }
 
     fn read(&self, ino: InodeId, read: Read) -> Result<Answer, Errno> {
@@ -102,7 +158,10 @@ impl Server {
     fn read_dir(&self, ino: InodeId, read: ReadDir) -> Result<Answer, Errno> {
         let mut buffer = DirentBuffer::new(read.size, read.plus);
         self.look(|tree| {
-            tree.list(ino, read.offset, read.plus, &mut |record| buffer.push(record, &self.presentation))
+            tree.list(ino, read.offset, read.plus, &mut |record| {
+                let attr = record.attr.map(|attr| self.measured(attr));
+                buffer.push(&DirRecord { attr, ..*record }, &self.presentation)
+            })
         })?;
         Ok(Answer::Bytes(buffer.into_bytes().into()))
     }
@@ -118,15 +177,6 @@ impl Server {
 
 fn fresh(attr: Attr) -> Answer {
     Answer::Attr { attr, age: Duration::ZERO }
-}
-
-fn opened(ino: InodeId, open: Open) -> Answer {
-    Answer::Opened { handle: HandleId(ino.0), hints: hints(open), attr_changed: false }
-}
-
-/// As a real mount gives them.
-fn hints(open: Open) -> OpenHints {
-    OpenHints { keep_cache: true, no_flush: !open.write && !open.truncate }
 }
 
 fn now() -> Timespec {

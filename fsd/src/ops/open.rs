@@ -69,7 +69,7 @@ pub(super) fn admit<C>(cx: &Cx<C>, attr: Attr, layout: Layout, open: &Open) -> A
     let handle = state.handles.insert(FileHandle::new(&attr, file, open));
     let (attr, attr_changed) = state.show_opened(attr);
     // Whoever can change nothing through the handle has nothing to wait for when it is closed.
-    let hints = OpenHints { keep_cache, no_flush: !open.write && !open.truncate };
+    let hints = OpenHints { keep_cache, no_flush: !open.write && !open.truncate, backing: None };
     Admitted { attr, handle, hints, attr_changed }
 }
 

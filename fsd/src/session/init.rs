@@ -25,6 +25,10 @@ const MINOR: u32 = 36;
 
 /// Flag of INIT: requests come over io_uring. Newer than the interface's Rust copy.
 const OVER_IO_URING: u64 = 1 << 41;
+/// Flag of INIT: the kernel reads and writes some files itself, in files that the server names (Linux 6.9).
+const PASSTHROUGH: u64 = 1 << 37;
+/// File systems that may lie above one another below such a file: its own and this one.
+const STACK_DEPTH_MAX: u32 = 1;
 
 /// What a mount may ask for or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub(crate) struct Wishes {
     pub(crate) own_umask: bool,
     /// Requests may be larger than the 32 pages that every kernel sends.
     pub(crate) max_pages: bool,
+    /// The kernel may be told to read and write files by itself.
+    pub(crate) passthrough: bool,
 }
 
 /// What is asked of the kernel, where it has it.
@@ -68,6 +74,7 @@ struct Offer {
     read_ahead_max: u32,
     options: FsOptions,
     uring: bool,
+    passthrough: bool,
 }
 
 fn parse(message: &[u8]) -> Result<Offer, Errno> {
@@ -80,17 +87,20 @@ fn parse(message: &[u8]) -> Result<Offer, Errno> {
     let extended = u64::from(init.flags) & FsOptions::INIT_EXT.bits() != 0;
     let more = if extended { fields.take::<abi::InitIn2>()?.flags2 } else { 0 };
     let flags = u64::from(init.flags) | u64::from(more) << 32;
-    let (options, uring) = (FsOptions::from_bits_truncate(flags), flags & OVER_IO_URING != 0);
+    let options = FsOptions::from_bits_truncate(flags);
+    let (uring, passthrough) = (flags & OVER_IO_URING != 0, flags & PASSTHROUGH != 0);
     let (major, minor, read_ahead_max) = (init.major, init.minor, init.max_readahead);
-    Ok(Offer { unique: header.unique, major, minor, read_ahead_max, options, uring })
+    Ok(Offer { unique: header.unique, major, minor, read_ahead_max, options, uring, passthrough })
 }
 
 fn agree(offer: &Offer, wishes: Wishes) -> abi::InitOut {
     let over_io_uring = if wishes.transport == Transport::Uring && offer.uring { OVER_IO_URING } else { 0 };
+    let is_passing = wishes.passthrough && offer.passthrough;
+    let (passthrough, depth) = if is_passing { (PASSTHROUGH, STACK_DEPTH_MAX) } else { (0, 0) };
     let options = offer.options & wanted(wishes);
     // The kernel asks for the largest write it may send, and sends no larger one than its pages allow.
     let pages = if options.contains(FsOptions::MAX_PAGES) { PAGES_MAX } else { PAGES_USUAL };
-    let options = options.bits() | over_io_uring;
+    let options = options.bits() | over_io_uring | passthrough;
     abi::InitOut {
         major: abi::KERNEL_VERSION,
         minor: offer.minor.min(MINOR),
@@ -102,6 +112,8 @@ fn agree(offer: &Offer, wishes: Wishes) -> abi::InitOut {
         time_gran: 1,
         max_pages: pages,
         flags2: (options >> 32) as u32,
+        // `max_stack_depth`, which the interface's Rust copy does not name yet.
+        unused: [depth, 0, 0, 0, 0, 0, 0],
         ..Default::default()
     }
 }

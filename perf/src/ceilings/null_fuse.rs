@@ -27,13 +27,16 @@ pub(crate) struct NullServer {
 
 impl NullServer {
     /// Starts one below `folder`.
-    pub(crate) fn start(site: &Site, folder: &Path, transport: Transport) -> Result<Self> {
-        let folder = folder.join(format!("null-{transport}"));
+    pub(crate) fn start(site: &Site, folder: &Path, name: &str, floor: Floor) -> Result<Self> {
+        let folder = folder.join(name);
         let mount = folder.join("mnt");
         std::fs::create_dir_all(&mount).with_context(|| format!("folder {}", mount.display()))?;
-        let name = transport.to_string();
-        let words: Vec<&OsStr> =
-            vec!["bench".as_ref(), "null".as_ref(), mount.as_ref(), "--transport".as_ref(), name.as_ref()];
+        let transport = floor.transport.to_string();
+        let mut words: Vec<&OsStr> =
+            vec!["bench".as_ref(), "null".as_ref(), mount.as_ref(), "--transport".as_ref(), transport.as_ref()];
+        if floor.passthrough {
+            words.push("--passthrough".as_ref());
+        }
         let resort = LastResort::new({
             let mount = mount.clone();
             move || mounts::take_away(&mount)
@@ -62,11 +65,20 @@ impl Drop for NullServer {
     }
 }
 
+/// How a null server serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Floor {
+    /// How requests travel.
+    pub(crate) transport: Transport,
+    /// Whether the kernel reads and writes files by itself.
+    pub(crate) passthrough: bool,
+}
+
 /// `flexfs bench null`, for a run or for other tools: mounts on `mount_point` and serves until it is unmounted or a signal arrives.
 ///
 /// # Errors
 /// The transport is not known, or the mount cannot be made.
-pub fn null(mount_point: &Path, transport: &str) -> Result<()> {
+pub fn null(mount_point: &Path, transport: &str, passthrough: bool) -> Result<()> {
     let available = Transport::available();
     let chosen = available.iter().find(|known| transport == "auto" || known.to_string() == transport);
     let Some(&transport) = chosen else {
@@ -74,7 +86,7 @@ pub fn null(mount_point: &Path, transport: &str) -> Result<()> {
         bail!("transport {transport:?}: this machine has {}", known.join(", "));
     };
     let stop = Stop::catch()?;
-    let mount = NullMount::start(mount_point, transport)?;
+    let mount = NullMount::start(mount_point, transport, passthrough)?;
     let mount_point = mount_point.canonicalize()?;
     // The end of a parent with several threads may be signalled several times.
     let _resort = LastResort::new({

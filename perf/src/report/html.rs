@@ -305,6 +305,7 @@ fn class(report: &Report, subject: &str) -> String {
         Kind::Disk => "disk",
         Kind::Memory => "memory",
         Kind::NullFuse => "null",
+        Kind::Passthrough => "null other-1",
         Kind::Machine => "machine",
     };
     if place == 0 { word.to_owned() } else { format!("{word} other-{}", place.min(3)) }

@@ -110,7 +110,7 @@ impl<'a> Columns<'a> {
     fn of(report: &'a Report, group: &str) -> Self {
         let in_group = |series: &&Series| series.group() == group;
         let has_ceilings = report.series.iter().filter(in_group).any(|series| series.ceiling.is_some());
-        let is_reference = |kind| matches!(kind, Kind::Disk | Kind::Memory | Kind::NullFuse);
+        let is_reference = |kind| matches!(kind, Kind::Disk | Kind::Memory | Kind::NullFuse | Kind::Passthrough);
         let has_figures = |name: &str| report.series.iter().filter(in_group).any(|series| series.subject == name);
         let references =
             report.subjects.iter().filter(|subject| is_reference(subject.kind) && has_figures(&subject.name));

@@ -46,7 +46,7 @@ impl Work for Mixed {
     }
 
     fn runs_on(&self, subject: &Subject) -> bool {
-        subject.record.kind != Kind::Machine
+        subject.has_names()
     }
 
     fn measure(&mut self, field: &Field<'_>) -> Result<Vec<Found>> {
@@ -71,7 +71,7 @@ impl Work for Shared {
     }
 
     fn runs_on(&self, subject: &Subject) -> bool {
-        subject.record.kind != Kind::Machine
+        subject.has_names()
     }
 
     fn measure(&mut self, field: &Field<'_>) -> Result<Vec<Found>> {

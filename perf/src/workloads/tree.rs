@@ -50,7 +50,7 @@ impl Work for Tree {
     }
 
     fn runs_on(&self, subject: &Subject) -> bool {
-        subject.record.kind != Kind::Machine
+        subject.has_names()
     }
 
     fn measure(&mut self, field: &Field<'_>) -> Result<Vec<Found>> {

@@ -58,6 +58,9 @@ pub(crate) enum Command {
         /// How requests travel: uring, classic, or auto for the first of them that there is
         #[arg(long, default_value = "auto")]
         transport: String,
+        /// Let the kernel read and write files by itself, in memory (Linux 6.9, root)
+        #[arg(long)]
+        passthrough: bool,
     },
 }
 
@@ -111,7 +114,7 @@ pub(crate) fn run(command: Command, invocation: &Invocation) -> Result<()> {
         Command::Show { results } => perf::show(&results),
         Command::Worker { parent } => perf::worker(parent),
         Command::Guard { parent, program, words } => perf::guard(&program, parent, &words).map(|never| match never {}),
-        Command::Null { mount_point, transport } => perf::null(&mount_point, &transport),
+        Command::Null { mount_point, transport, passthrough } => perf::null(&mount_point, &transport, passthrough),
     }
 }
 

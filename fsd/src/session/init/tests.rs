@@ -11,7 +11,7 @@ fn message(major: u32, minor: u32, flags: u64) -> Vec<u8> {
     [bytes_of(&header), &body].concat()
 }
 
-const USUAL: Wishes = Wishes { transport: Transport::Classic, own_umask: false, max_pages: true };
+const USUAL: Wishes = Wishes { transport: Transport::Classic, own_umask: false, max_pages: true, passthrough: false };
 
 fn agreed(minor: u32, flags: u64) -> abi::InitOut {
     agree(&parse(&message(7, minor, flags)).unwrap(), USUAL)
@@ -26,6 +26,17 @@ fn rings_are_agreed_on_where_they_are_offered_and_wanted() {
     assert_eq!(flags(EVERYTHING, Transport::Uring) & OVER_IO_URING, OVER_IO_URING);
     assert_eq!(flags(EVERYTHING, Transport::Classic) & OVER_IO_URING, 0);
     assert_eq!(flags(EVERYTHING & !OVER_IO_URING, Transport::Uring) & OVER_IO_URING, 0);
+}
+
+#[test]
+fn passthrough_is_agreed_on_where_it_is_offered_and_wanted() {
+    let agreed = |flags, passthrough| {
+        let out = agree(&parse(&message(7, 45, flags)).unwrap(), Wishes { passthrough, ..USUAL });
+        ((u64::from(out.flags2) << 32) & PASSTHROUGH != 0, out.unused[0])
+    };
+    assert_eq!(agreed(EVERYTHING, true), (true, 1));
+    assert_eq!(agreed(EVERYTHING, false), (false, 0));
+    assert_eq!(agreed(EVERYTHING & !PASSTHROUGH, true), (false, 0));
 }
 
 #[test]
