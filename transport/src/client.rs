@@ -3,7 +3,7 @@
 //! A `Dialer` owns a UDP socket and belongs to the runtime it was made in: one for each thread that talks to the server,
 //! so that a call never crosses threads.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +11,10 @@ use bytes::Bytes;
 use proto::ALPN;
 use proto::limits::{HELLO_MAX, MESSAGE_MAX};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ConnectionError, Endpoint, ReadToEndError, TransportErrorCode, VarInt};
+use quinn::{ConnectionError, Endpoint, EndpointConfig, ReadToEndError, TokioRuntime, TransportErrorCode, VarInt};
 
 use crate::quic;
+use crate::socket::enlarge_buffer;
 use crate::tls::{self, GENERAL_PREFIX, Trust};
 use crate::{CallError, TransportError};
 
@@ -33,7 +34,7 @@ impl Dialer {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
         };
-        let mut endpoint = Endpoint::client(any).map_err(|source| TransportError::Bind { addr: any, source })?;
+        let mut endpoint = client_endpoint(any).map_err(|source| TransportError::Bind { addr: any, source })?;
         let mut tls = tls::client_config(trust);
         tls.alpn_protocols = vec![ALPN.to_vec()];
         let crypto = QuicClientConfig::try_from(tls).expect("TLS 1.3 is all this client speaks");
@@ -53,6 +54,12 @@ impl Dialer {
             Err(_) => Err(unreachable("no answer in 5 s: is the metadata server running, and UDP let through?".into())),
         }
     }
+}
+
+fn client_endpoint(addr: SocketAddr) -> std::io::Result<Endpoint> {
+    let socket = UdpSocket::bind(addr)?;
+    enlarge_buffer(&socket)?;
+    Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))
 }
 
 /// Says what a failed handshake means for the user.

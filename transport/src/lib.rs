@@ -9,5 +9,6 @@ pub mod tls;
 
 mod error;
 mod quic;
+mod socket;
 
 pub use error::{CallError, TransportError, bind_hint};

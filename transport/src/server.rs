@@ -20,6 +20,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use self::steer::SteeredIds;
 use crate::quic;
+use crate::socket::enlarge_buffer;
 use crate::tls::{self, Identity};
 use crate::{CallError, TransportError};
 
@@ -30,9 +31,6 @@ const REPLY_MAX: Duration = Duration::from_secs(20);
 /// Handshakes that wait for [`Listener::accept`], and bytes kept of each one's next packets.
 const ARRIVALS_MAX: usize = 1024;
 const ARRIVAL_BUFFER_MAX: u64 = 16 << 10;
-/// Receive buffer asked of the kernel for each socket, in bytes: bursts of many mounts arrive while a thread works.
-const SOCKET_BUFFER: usize = 4 << 20;
-
 /// One of the sockets that share a port.
 #[derive(Debug)]
 pub struct ServerSocket {
@@ -69,8 +67,7 @@ fn shared_socket(addr: SocketAddr) -> std::io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
-    // The kernel caps it silently; a smaller buffer costs speed, not correctness.
-    socket.set_recv_buffer_size(SOCKET_BUFFER)?;
+    enlarge_buffer(&socket)?;
     socket.bind(&addr.into())?;
     Ok(socket.into())
 }
@@ -147,9 +144,18 @@ impl Arrival {
         self.incoming.remote_address()
     }
 
-    /// Turns the peer away.
-    pub fn refuse(self) {
-        self.incoming.refuse();
+    /// Has the peer show that it receives what is sent to its address, where it did not yet: it comes again with a proof.
+    /// Costs it a round trip, and this side nothing: nobody fills our tables from addresses that are not theirs.
+    pub fn prove_address(self) -> Option<Self> {
+        match self.incoming.retry() {
+            Ok(()) => None,
+            Err(proven) => Some(Self { incoming: proven.into_incoming() }),
+        }
+    }
+
+    /// Leaves the peer without an answer: it knocks again a little later.
+    pub fn ignore(self) {
+        self.incoming.ignore();
     }
 
     /// Completes the handshake. The peer may then make one call of at most [`proto::limits::HELLO_MAX`] bytes, until it is admitted.

@@ -20,6 +20,8 @@ use super::sessions::Session;
 
 /// Connections per thread that greet at once: anybody can have them, at about 64 KiB each.
 const GREETINGS_MAX: usize = 1024;
+/// While more connections than this greet, peers must show that their address is theirs.
+const UNPROVEN_MAX: usize = GREETINGS_MAX / 2;
 /// A peer has so long from its first packet to the end of its greeting.
 const GREETING_MAX: Duration = Duration::from_secs(10);
 /// A peer that is turned away has so long to read why.
@@ -34,15 +36,26 @@ pub(super) async fn serve<A: TokenAuthority>(
     let greetings = Arc::new(Semaphore::new(GREETINGS_MAX));
     loop {
         tokio::select! {
-            arrival = listener.accept() => match (arrival, Arc::clone(&greetings).try_acquire_owned()) {
-                (Some(arrival), Ok(turn)) => drop(spawn_local(attend(Arc::clone(&server), arrival, turn))),
-                (Some(arrival), Err(_)) => arrival.refuse(),
-                (None, _) => break,
+            arrival = listener.accept() => match arrival {
+                Some(arrival) => receive(&server, arrival, &greetings),
+                None => break,
             },
             _ = stop.wait_for(|stop| *stop) => break,
         }
     }
     listener.close("server stops").await;
+}
+
+/// Lets a peer greet, unless too many do. It is not refused then: it, or the same packet on its second way here over another
+/// CPU, would take that for the last word.
+fn receive<A: TokenAuthority>(server: &Arc<Server<A>>, arrival: Arrival, greetings: &Arc<Semaphore>) {
+    let is_busy = greetings.available_permits() < GREETINGS_MAX - UNPROVEN_MAX;
+    let arrival = if is_busy { arrival.prove_address() } else { Some(arrival) };
+    match (arrival, Arc::clone(greetings).try_acquire_owned()) {
+        (Some(arrival), Ok(turn)) => drop(spawn_local(attend(Arc::clone(server), arrival, turn))),
+        (Some(arrival), Err(_)) => arrival.ignore(),
+        (None, _) => {}
+    }
 }
 
 async fn attend<A: TokenAuthority>(server: Arc<Server<A>>, arrival: Arrival, turn: OwnedSemaphorePermit) {

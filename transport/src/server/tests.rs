@@ -99,6 +99,40 @@ async fn peer_sends_no_more_than_a_greeting_until_it_is_admitted() {
 }
 
 #[tokio::test]
+async fn peer_that_has_to_prove_its_address_connects_all_the_same() {
+    let (world, listener) = listener(100);
+    let received = async {
+        let unproven = listener.accept().await.unwrap();
+        assert!(unproven.prove_address().is_none(), "its first packet proves nothing");
+        let proven = listener.accept().await.unwrap().prove_address().expect("it came with a proof");
+        proven.establish().await.unwrap()
+    };
+    let (_peer, connected) = tokio::join!(received, world.connection());
+    connected.unwrap();
+}
+
+#[tokio::test]
+async fn peer_that_was_left_without_an_answer_knocks_again_soon() {
+    let (world, listener) = listener(100);
+    let received = async {
+        listener.accept().await.unwrap().ignore();
+        listener.accept().await.unwrap().establish().await.unwrap()
+    };
+    let begin = tokio::time::Instant::now();
+    let (_peer, connected) = tokio::join!(received, world.connection());
+    connected.unwrap();
+    assert!(begin.elapsed() < Duration::from_millis(900), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn sockets_of_both_ends_hold_a_burst() {
+    let socket = bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+    let granted = rustix::net::sockopt::socket_recv_buffer_size(&socket.socket).unwrap();
+    let usual: usize = std::fs::read_to_string("/proc/sys/net/core/rmem_default").unwrap().trim().parse().unwrap();
+    assert!(granted > usual, "{granted} bytes");
+}
+
+#[tokio::test]
 async fn full_listener_refuses_until_somebody_leaves() {
     let world = echo_server(2);
     let (one, _two) = (world.connection().await.unwrap(), world.connection().await.unwrap());
