@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ceilings::{block_store, engine, quic_echo};
 use crate::worker::Duty;
 use crate::workloads::{
-    contention, metadata, mixed, random, recovery, revocation, sequential, sessions, small_files, sqlite, tree,
+    contention, metadata, mixed, random, recovery, revocation, scale, sequential, sessions, small_files, sqlite, tree,
 };
 
 /// A worker's task.
@@ -35,6 +35,14 @@ pub(crate) enum Job {
     Revoke(revocation::Revoke),
     /// See [`recovery`].
     Beat(recovery::Beats),
+    /// See [`scale`].
+    ScaleFill(scale::Fill),
+    /// See [`scale`].
+    ScaleEngine(scale::Lookups),
+    /// See [`scale`].
+    ScaleServe(scale::Serve),
+    /// See [`scale`].
+    ScaleAsk(scale::Questions),
     /// See [`quic_echo`].
     Echo(quic_echo::Echo),
     /// See [`block_store`].
@@ -60,6 +68,10 @@ impl Job {
             Self::Sessions(job) => Box::new(job.at_work()),
             Self::Revoke(job) => Box::new(job.at_work()),
             Self::Beat(job) => Box::new(job.in_folder(folder)),
+            Self::ScaleFill(job) => Box::new(job.in_folder(folder)),
+            Self::ScaleEngine(job) => Box::new(job.in_folder(folder)),
+            Self::ScaleServe(job) => Box::new(job.in_folder(folder)),
+            Self::ScaleAsk(job) => Box::new(job.in_folder(folder)),
             Self::Echo(job) => Box::new(job.in_folder(folder)),
             Self::Objects(job) => Box::new(job.in_folder(folder)),
             Self::Engine(job) => Box::new(job.in_folder(folder)),

@@ -17,6 +17,7 @@ use crate::settings::Settings;
 use crate::stop::Stop;
 use crate::subject::{RunFolder, Subject};
 use crate::work::{Bound, Field, Figure, Size, Work};
+use crate::workloads::scale::INODES;
 use crate::{ceilings, workloads};
 
 /// A quick run ends within this time: no round is begun that would not.
@@ -78,8 +79,10 @@ fn save(report: &Report, output: &Path) -> Result<()> {
 /// No id begins with it; the line says which there are.
 pub fn check_only(word: &str) -> Result<String, String> {
     let mut groups: Vec<String> = Vec::new();
-    for figure in
-        [Size::Quick, Size::Full].iter().flat_map(|size| everything(*size, None)).flat_map(|work| work.figures())
+    for figure in [Size::Quick, Size::Full]
+        .iter()
+        .flat_map(|size| everything(*size, None, INODES))
+        .flat_map(|work| work.figures())
     {
         if figure.id.starts_with(word) {
             return Ok(word.to_owned());
@@ -93,15 +96,16 @@ pub fn check_only(word: &str) -> Result<String, String> {
 }
 
 /// Ceilings first: what follows is measured against them.
-fn everything(size: Size, tree: Option<&Path>) -> Vec<Box<dyn Work>> {
+fn everything(size: Size, tree: Option<&Path>, inodes: u64) -> Vec<Box<dyn Work>> {
     let mut works = ceilings::all(size);
-    works.extend(workloads::all(size, tree));
+    works.extend(workloads::all(size, tree, inodes));
     works
 }
 
 /// The workloads of this run.
 fn choose(settings: &Settings) -> Result<Vec<Box<dyn Work>>> {
-    let mut works = everything(if settings.quick { Size::Quick } else { Size::Full }, settings.tree.as_deref());
+    let size = if settings.quick { Size::Quick } else { Size::Full };
+    let mut works = everything(size, settings.tree.as_deref(), settings.inodes);
     if !settings.only.is_empty() {
         // A figure without what bounds it says little.
         let wanted: Vec<String> = works

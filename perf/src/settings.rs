@@ -31,6 +31,8 @@ pub struct Settings {
     pub seed: u64,
     /// Only workloads whose id begins with one of these words; empty = all.
     pub only: Vec<String>,
+    /// Inodes of the large volume.
+    pub inodes: u64,
     /// Processes behind the targets, to watch.
     pub processes: Vec<Watched>,
     /// Tree of files for the tree workload; `None` = one that follows from the seed.

@@ -17,13 +17,16 @@ pub enum Unit {
     /// How long one thing takes, in seconds; less is better.
     #[serde(rename = "s")]
     Seconds,
+    /// Bytes that something takes; less is better.
+    #[serde(rename = "bytes")]
+    Size,
 }
 
 impl Unit {
     /// Whether more is better.
     #[must_use]
     pub const fn is_rate(self) -> bool {
-        !matches!(self, Self::Seconds)
+        !matches!(self, Self::Seconds | Self::Size)
     }
 
     /// What part of `ceiling` was reached by `value`: 1 = all of it.
@@ -40,6 +43,7 @@ impl Unit {
             Self::Operations => "ops/s",
             Self::Files => "files/s",
             Self::Seconds => "ms",
+            Self::Size => "bytes",
         }
     }
 
@@ -48,7 +52,7 @@ impl Unit {
     pub fn show(self, value: f64) -> String {
         match self {
             Self::Bytes => digits(value / 1e6),
-            Self::Operations | Self::Files => digits(value),
+            Self::Operations | Self::Files | Self::Size => digits(value),
             Self::Seconds => digits(value * 1e3),
         }
     }

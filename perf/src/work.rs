@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::crew::{Crew, Site};
 use crate::report::{Kind, Rule, Sample};
@@ -143,6 +143,7 @@ impl Found {
             Unit::Bytes => tally.bytes as f64 / tally.seconds,
             Unit::Operations | Unit::Files => tally.operations as f64 / tally.seconds,
             Unit::Seconds => tally.seconds / tally.operations as f64,
+            Unit::Size => tally.bytes as f64 / tally.operations as f64,
         };
         let Tally { operations, bytes, seconds, latency, cpu_seconds, rss_peak } = tally;
         let latency = (latency.count() > 0).then_some(latency);
@@ -157,6 +158,13 @@ impl Found {
             ..Sample::default()
         };
         Self { sample }
+    }
+
+    /// The time within which part `quantile` of the operations were done, as a figure in seconds.
+    pub(crate) fn quantile(&self, quantile: f64) -> Result<Self> {
+        let latency = self.sample.latency.as_ref().and_then(|latency| latency.quantile(quantile));
+        let value = latency.context("a phase without operations")?.as_secs_f64();
+        Ok(Self { sample: Sample { value, ..self.sample.clone() } })
     }
 
     /// Adds what the processes behind the subject used.

@@ -6,6 +6,7 @@ pub(crate) mod mixed;
 pub(crate) mod random;
 pub(crate) mod recovery;
 pub(crate) mod revocation;
+pub(crate) mod scale;
 pub(crate) mod sequential;
 pub(crate) mod sessions;
 pub(crate) mod small_files;
@@ -16,8 +17,9 @@ use std::path::Path;
 
 use crate::work::{Size, Work};
 
-/// All workloads; `given` is the tree of files to handle, if not one made from the seed.
-pub(crate) fn all(size: Size, given: Option<&Path>) -> Vec<Box<dyn Work>> {
+/// All workloads; `given` is the tree of files to handle, if not one made from the seed; `inodes` those of a large volume,
+/// which no quick run has the time for.
+pub(crate) fn all(size: Size, given: Option<&Path>, inodes: u64) -> Vec<Box<dyn Work>> {
     let mut all = sequential::all(size);
     all.extend(random::all(size));
     all.extend(metadata::all(size));
@@ -29,5 +31,8 @@ pub(crate) fn all(size: Size, given: Option<&Path>) -> Vec<Box<dyn Work>> {
     all.extend(sessions::all(size));
     all.extend(revocation::all());
     all.extend(recovery::all());
+    if size == Size::Full {
+        all.extend(scale::all(inodes));
+    }
     all
 }

@@ -1,24 +1,26 @@
-//! A storm of sessions: a cluster of mounts that all connect at once, as after a power failure.
+//! A storm of sessions: a cluster of mounts that all connect at once, as after a power failure, and what the server does
+//! for them once they are there.
 
-use std::net::SocketAddr;
+mod lane;
+
 use std::path::PathBuf;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use auth::VolumeToken;
+use anyhow::{Context as _, Result, anyhow};
 use auth::creds::MountCreds;
-use proto::{Greeting, Hello, Redacted, VERSION_MAX, VERSION_MIN, codec};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use proto::{InodeId, Name, NewNode, Reply, Request};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::{JoinSet, LocalSet};
-use transport::client::{Connection, Dialer};
+use transport::cpus::allowed_cpus;
 use transport::tls::Trust;
+
+use self::lane::{ASK_EVERY, Lane, Pace};
 
 use crate::admin::Admin;
 use crate::crew::Crew;
 use crate::job::Job;
 use crate::report::{Kind, Rule};
+use crate::session::{Server, Session, name};
 use crate::subject::Subject;
 use crate::tally::Tally;
 use crate::unit::Unit;
@@ -29,8 +31,8 @@ use crate::worker::Duty;
 const SESSIONS: u32 = 1000;
 /// Time for a storm.
 const SECONDS_MAX: f64 = 60.0;
-/// A greeting that takes longer has failed.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// Requests under way while files are made and removed.
+const AT_ONCE: usize = 64;
 
 /// See the module.
 struct Sessions {
@@ -44,9 +46,30 @@ pub(crate) fn all(size: Size) -> Vec<Box<dyn Work>> {
 
 impl Work for Sessions {
     fn figures(&self) -> Vec<Figure> {
-        let words = format!("{} sessions opened at once", self.count);
-        let figure = Figure::new(format!("sessions.open.{}", self.count), words, Unit::Operations);
-        vec![figure.bounded(Rule::Slowest, [("quic.handshake", Kind::Machine)])]
+        let Self { count } = self;
+        let open =
+            Figure::new(format!("sessions.open.{count}"), format!("{count} sessions opened at once"), Unit::Operations);
+        let last = Figure::new(
+            format!("sessions.last.{count}"),
+            format!("{count} sessions opened at once, until the slowest is"),
+            Unit::Seconds,
+        );
+        let read = Figure::new(
+            format!("sessions.read.{count}"),
+            format!("{count} open sessions, look up, 1 under way each"),
+            Unit::Operations,
+        );
+        let calm = Figure::new(
+            format!("sessions.calm.{count}"),
+            format!("{count} open sessions, look up every {} ms each, 99 % within", ASK_EVERY.as_millis()),
+            Unit::Seconds,
+        );
+        vec![
+            open.bounded(Rule::Slowest, [("quic.handshake", Kind::Machine)]),
+            last,
+            read.bounded(Rule::Slowest, [("quic.calls", Kind::Machine), ("engine.lookups", Kind::Machine)]),
+            calm,
+        ]
     }
 
     fn runs_on(&self, subject: &Subject) -> bool {
@@ -55,22 +78,29 @@ impl Work for Sessions {
 
     fn measure(&mut self, field: &Field<'_>) -> Result<Vec<Found>> {
         let up = field.subject.system().context("sessions need a system of this run")?;
-        let storm = Storm { data: up.data(), count: self.count };
+        let storm = Storm { data: up.data(), count: self.count, folder: field.name.clone(), seconds: field.seconds };
         let mut crew = Crew::start(field.site, vec![(Job::Sessions(storm), field.local.join(&field.name))])?;
-        let found = field.phase_within(&mut crew, Unit::Operations, SECONDS_MAX)?;
+        let open = field.phase_within(&mut crew, Unit::Operations, SECONDS_MAX)?;
+        let read = field.phase(&mut crew, Unit::Operations)?;
+        let calm = field.phase_within(&mut crew, Unit::Operations, calm_seconds(field.seconds))?;
         // Not measured: the token goes, and the sessions with it.
         crew.phase(SECONDS_MAX)?;
         crew.clean()?;
-        Ok(vec![found])
+        let (last, calm) = (open.quantile(1.0)?, calm.quantile(0.99)?);
+        Ok(vec![open, last, read, calm])
     }
 }
 
-/// Phase 0 opens sessions, phase 1 ends them.
+/// Phase 0 opens sessions, phase 1 has them all read as fast as they can, phase 2 as mounts that have other things to do,
+/// phase 3 ends them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Storm {
     /// Data folder of the system.
     data: PathBuf,
     count: u32,
+    /// Name of the folder that is read.
+    folder: String,
+    seconds: f64,
 }
 
 impl Storm {
@@ -89,42 +119,60 @@ struct Ready {
     admin: Admin,
     creds: MountCreds,
     server: Server,
-}
-
-/// Where to connect.
-#[derive(Clone)]
-struct Server {
-    addr: SocketAddr,
-    trust: Trust,
+    /// Folder with a file for each session.
+    folder: InodeId,
+    lanes: Vec<Lane>,
 }
 
 impl Duty for Storming {
     fn prepare(&mut self) -> Result<()> {
-        let runtime = Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-        let admin = Admin::of(&self.job.data)?;
-        let (creds, server) = runtime.block_on(async {
+        let Storm { data, count, folder, .. } = &self.job;
+        let runtime = runtime()?;
+        let admin = Admin::of(data)?;
+        let (creds, server, folder) = runtime.block_on(async {
             let creds = admin.create_token().await?;
             let target = admin.target(&creds.token).await?;
             let fingerprint = target.meta_fingerprint.context("the metadata server is registered")?;
             let addr = target.meta_addr.parse().context("`up` has a numeric address")?;
-            anyhow::Ok((creds, Server { addr, trust: Trust::Pinned(fingerprint.parse()?) }))
+            let server = Server { addr, trust: Trust::Pinned(fingerprint.parse()?) };
+            let session = Session::open(&server, &creds.token, "session storm").await?;
+            let folder = furnish(&session, folder, *count).await?;
+            session.close();
+            anyhow::Ok((creds, server, folder))
         })?;
-        self.ready = Some(Ready { runtime, admin, creds, server });
+        let cpus = allowed_cpus();
+        let threads = cpus.len() as u32;
+        let numbers = |thread: u32| thread * count / threads..(thread + 1) * count / threads;
+        let lanes = (0..threads).zip(cpus).map(|(thread, cpu)| Lane::new(numbers(thread), cpu, &server));
+        let lanes = lanes.collect::<Result<_>>()?;
+        self.ready = Some(Ready { runtime, admin, creds, server, folder, lanes });
         Ok(())
     }
 
     fn phase(&mut self, number: usize, tally: &mut Tally) -> Result<()> {
-        let ready = self.ready.as_ref().context("the storm was prepared")?;
-        if number == 1 {
+        let ready = self.ready.as_mut().context("the storm was prepared")?;
+        let Ready { runtime, admin, creds, server, folder, lanes } = ready;
+        let (seconds, folder, server) = (self.job.seconds, *folder, &*server);
+        if number == 3 {
+            lanes.iter_mut().for_each(Lane::close);
             tally.operations = self.job.count.into();
-            return ready.runtime.block_on(ready.admin.delete_token(&ready.creds.token));
+            return runtime.block_on(async {
+                let session = Session::open(server, &creds.token, "session storm").await?;
+                clear(&session, &self.job.folder, folder, self.job.count).await?;
+                session.close();
+                admin.delete_token(&creds.token).await
+            });
         }
-        let threads = std::thread::available_parallelism().map_or(1, usize::from) as u32;
-        let (server, token) = (&ready.server, &ready.creds.token);
         std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads)
-                .map(|thread| self.job.count / threads + u32::from(thread < self.job.count % threads))
-                .map(|count| scope.spawn(move || open(server, token, count)))
+            let threads: Vec<_> = lanes
+                .iter_mut()
+                .map(|lane| {
+                    scope.spawn(|| match number {
+                        0 => lane.open(server, &creds.token),
+                        1 => lane.read(folder, seconds, Pace::Fast),
+                        _ => lane.read(folder, calm_seconds(seconds), Pace::Calm),
+                    })
+                })
                 .collect();
             for thread in threads {
                 tally.join(&thread.join().map_err(|_| anyhow!("a thread panicked"))??);
@@ -134,46 +182,39 @@ impl Duty for Storming {
     }
 }
 
-/// Opens `count` sessions at once and keeps them until all are open.
-fn open(server: &Server, token: &VolumeToken, count: u32) -> Result<Tally> {
-    let runtime = Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
-    LocalSet::new().block_on(&runtime, async {
-        let dialer = Rc::new(Dialer::new(server.addr, &server.trust)?);
-        let mut opening = JoinSet::new();
-        for _ in 0..count {
-            let (dialer, addr, token) = (Rc::clone(&dialer), server.addr, token.clone());
-            opening.spawn_local(async move {
-                let start = Instant::now();
-                greet(&dialer, addr, &token).await.map(|connection| (connection, start.elapsed()))
-            });
-        }
-        let (mut tally, mut open) = (Tally::default(), Vec::new());
-        while let Some(opened) = opening.join_next().await {
-            let (connection, duration) = opened.context("a session's task")??;
-            tally.latency.record(duration);
-            tally.operations += 1;
-            open.push(connection);
-        }
-        open.iter().for_each(|connection| connection.close("the storm is over"));
-        Ok(tally)
-    })
+/// Time of the calm phase: each session has its turn several times.
+fn calm_seconds(seconds: f64) -> f64 {
+    seconds.max(5.0 * ASK_EVERY.as_secs_f64())
 }
 
-async fn greet(dialer: &Dialer, addr: SocketAddr, token: &VolumeToken) -> Result<Connection> {
-    let connection = dialer.connect(addr).await?;
-    let hello = Hello {
-        version_min: VERSION_MIN,
-        version_max: VERSION_MAX,
-        token: Redacted(token.expose().to_owned()),
-        flags: 0,
-        client: concat!("flexfs bench ", env!("CARGO_PKG_VERSION")).to_owned(),
-        place: "session storm".to_owned(),
-        resume: None,
-    };
-    let answer =
-        connection.call(&codec::encode(&hello), DEADLINE).await.map_err(|error| anyhow!("greeting: {error}"))?;
-    match codec::decode(&answer)? {
-        Greeting::Welcome(_) => Ok(connection),
-        Greeting::Sorry(refusal, reason) => bail!("a session was refused ({refusal:?}): {reason}"),
-    }
+fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("starting the runtime")
 }
+
+/// Makes the folder with a file for each session.
+async fn furnish(session: &Session, folder: &str, files: u32) -> Result<InodeId> {
+    let node = NewNode::Directory { perm: 0o755 };
+    let made = session.ask(Request::Make { parent: session.root, name: name(folder)?, node }).await?;
+    let Reply::Entry(folder) = made else { return Err(anyhow!("a folder was expected: {made:?}")) };
+    let make = async |number| {
+        let node = NewNode::Node { mode: REGULAR_FILE | 0o644, rdev: 0 };
+        session.ask(Request::Make { parent: folder.ino, name: file(number)?, node }).await.map(drop)
+    };
+    stream::iter(0..files).map(make).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    Ok(folder.ino)
+}
+
+/// Takes away what [`furnish`] made.
+async fn clear(session: &Session, folder: &str, ino: InodeId, files: u32) -> Result<()> {
+    let remove = async |number| session.ask(Request::Unlink { parent: ino, name: file(number)? }).await.map(drop);
+    stream::iter(0..files).map(remove).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    session.ask(Request::RemoveDir { parent: session.root, name: name(folder)? }).await.map(drop)
+}
+
+/// Name of the file that session `number` reads.
+fn file(number: u32) -> Result<Name> {
+    name(&format!("file-{number}"))
+}
+
+/// `S_IFREG` of inode(7).
+const REGULAR_FILE: u32 = 0o100_000;

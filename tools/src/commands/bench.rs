@@ -95,6 +95,9 @@ pub(crate) struct Run {
     /// Files for the tree workload [default: 250 or 4,000 files made from the seed]
     #[arg(long, value_name = "DIR")]
     tree: Option<PathBuf>,
+    /// Inodes of the large volume that the group `scale` fills: about 300 bytes of disk each
+    #[arg(long, value_name = "N", default_value_t = perf::INODES, value_parser = clap::value_parser!(u64).range(1000..=1_000_000_000))]
+    inodes: u64,
     /// Rounds that count
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
@@ -142,6 +145,7 @@ impl Run {
             seconds: self.seconds,
             seed: self.seed,
             only: self.only,
+            inodes: self.inodes,
             processes: self.process,
             tree: self.tree.map(|tree| paths::absolute(&tree)).transpose()?,
         })
