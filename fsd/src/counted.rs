@@ -14,20 +14,12 @@ pub use crate::data::CountedFile;
 pub fn attr(ino: u64) -> Attr {
     let time = Timespec { secs: 1_700_000_000, nanos: 1 };
     Attr {
-        ino: InodeId(ino),
-        kind: FileKind::Regular,
-        perm: 0o644,
-        nlink: 1,
         uid: 1000,
         gid: 1000,
-        rdev: 0,
         size: 1 << 40,
         allocated: 1 << 20,
-        atime: time,
-        mtime: time,
-        ctime: time,
-        btime: time,
         version: 7,
+        ..Attr::new(InodeId(ino), FileKind::Regular, 0o644, time)
     }
 }
 

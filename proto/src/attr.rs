@@ -132,6 +132,28 @@ pub struct Attr {
 pub const ATTR_RECORD_LEN: usize = 104;
 
 impl Attr {
+    /// Attributes of an empty file that root makes at `now`, in its first version.
+    #[must_use]
+    pub const fn new(ino: InodeId, kind: FileKind, perm: u16, now: Timespec) -> Self {
+        let nlink = if matches!(kind, FileKind::Directory) { 2 } else { 1 };
+        Self {
+            ino,
+            kind,
+            perm,
+            nlink,
+            uid: 0,
+            gid: 0,
+            rdev: 0,
+            size: 0,
+            allocated: 0,
+            atime: now,
+            mtime: now,
+            ctime: now,
+            btime: now,
+            version: 1,
+        }
+    }
+
     /// The mode as stat(2) shows it: type and permission bits.
     #[must_use]
     pub const fn mode(&self) -> u32 {

@@ -206,22 +206,7 @@ fn volume() -> VolumeSettings {
 
 fn attr(ino: u64) -> Attr {
     let time = Timespec::default();
-    Attr {
-        ino: InodeId(ino),
-        kind: FileKind::Directory,
-        perm: 0o755,
-        nlink: 2,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        size: 0,
-        allocated: 0,
-        atime: time,
-        mtime: time,
-        ctime: time,
-        btime: time,
-        version: 1,
-    }
+    Attr::new(InodeId(ino), FileKind::Directory, 0o755, time)
 }
 
 fn make_dir() -> Request {

@@ -213,23 +213,7 @@ impl Tree {
 impl Node {
     fn new(ino: InodeId, kind: FileKind, perm: u16, maker: Maker) -> Self {
         let Maker { uid, gid, now } = maker;
-        let nlink = if kind == FileKind::Directory { 2 } else { 1 };
-        let attr = Attr {
-            ino,
-            kind,
-            perm,
-            nlink,
-            uid,
-            gid,
-            rdev: 0,
-            size: 0,
-            allocated: 0,
-            atime: now,
-            mtime: now,
-            ctime: now,
-            btime: now,
-            version: 0,
-        };
+        let attr = Attr { uid, gid, version: 0, ..Attr::new(ino, kind, perm, now) };
         let (names, order) = (HashMap::new(), BTreeMap::new());
         Self { attr, opens: 0, target: Bytes::new(), names, order, next_place: FIRST_PLACE }
     }

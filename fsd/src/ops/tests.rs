@@ -96,22 +96,7 @@ impl Cx<Scripted> {
 
 pub(super) fn attr(version: u64, perm: u16) -> Attr {
     let time = Timespec { secs: 1000, nanos: 0 };
-    Attr {
-        ino: DIR,
-        kind: FileKind::Regular,
-        perm,
-        nlink: 1,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        size: 0,
-        allocated: 0,
-        atime: time,
-        mtime: time,
-        ctime: time,
-        btime: time,
-        version,
-    }
+    Attr { version, ..Attr::new(DIR, FileKind::Regular, perm, time) }
 }
 
 pub(super) fn empty_layout(version: u64) -> Layout {

@@ -76,23 +76,8 @@ impl Ask<'_> {
 
     /// The attributes of a file that is made now by the caller.
     pub(super) fn new_attr(&self, ino: InodeId, kind: FileKind, perm: u16, gid: u32) -> Attr {
-        let is_dir = kind == FileKind::Directory;
-        Attr {
-            ino,
-            kind,
-            perm: perm & 0o7777,
-            nlink: if is_dir { 2 } else { 1 },
-            uid: self.caller.uid,
-            gid,
-            rdev: 0,
-            size: if is_dir { DIR_SIZE } else { 0 },
-            allocated: 0,
-            atime: self.now,
-            mtime: self.now,
-            ctime: self.now,
-            btime: self.now,
-            version: 1,
-        }
+        let size = if kind == FileKind::Directory { DIR_SIZE } else { 0 };
+        Attr { uid: self.caller.uid, gid, size, ..Attr::new(ino, kind, perm & 0o7777, self.now) }
     }
 }
 

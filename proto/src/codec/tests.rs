@@ -46,20 +46,14 @@ fn request() -> RequestFrame {
 fn attr() -> Attr {
     let time = Timespec { secs: -1, nanos: 999_999_999 };
     Attr {
-        ino: InodeId(u64::MAX),
-        kind: FileKind::Regular,
-        perm: 0o4755,
         nlink: 2,
         uid: 3,
         gid: 4,
         rdev: 5,
         size: 6,
         allocated: 7,
-        atime: time,
-        mtime: time,
-        ctime: time,
-        btime: time,
         version: 8,
+        ..Attr::new(InodeId(u64::MAX), FileKind::Regular, 0o4755, time)
     }
 }
 

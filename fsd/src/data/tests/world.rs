@@ -98,22 +98,7 @@ pub(super) struct ServerState {
 impl Server {
     pub(super) fn new() -> Arc<Self> {
         let server = Self::default();
-        server.state().attr = Some(Attr {
-            ino: INO,
-            kind: FileKind::Regular,
-            perm: 0o644,
-            nlink: 1,
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            size: 0,
-            allocated: 0,
-            atime: NOW,
-            mtime: NOW,
-            ctime: NOW,
-            btime: NOW,
-            version: 1,
-        });
+        server.state().attr = Some(Attr::new(INO, FileKind::Regular, 0o644, NOW));
         server.state().next_object = 100;
         Arc::new(server)
     }

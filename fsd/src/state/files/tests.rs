@@ -2,22 +2,7 @@ use super::*;
 
 pub(super) fn attr(ino: u64, perm: u16) -> Attr {
     let time = Timespec { secs: 1000, nanos: 0 };
-    Attr {
-        ino: InodeId(ino),
-        kind: FileKind::Regular,
-        perm,
-        nlink: 1,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        size: 0,
-        allocated: 0,
-        atime: time,
-        mtime: time,
-        ctime: time,
-        btime: time,
-        version: 1,
-    }
+    Attr::new(InodeId(ino), FileKind::Regular, perm, time)
 }
 
 pub(super) const READ: Open =

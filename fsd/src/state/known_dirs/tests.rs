@@ -6,22 +6,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn dir(ino: u64, nlink: u32) -> Attr {
     let time = Timespec::default();
-    Attr {
-        ino: InodeId(ino),
-        kind: FileKind::Directory,
-        perm: 0o755,
-        nlink,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        size: 0,
-        allocated: 0,
-        atime: time,
-        mtime: time,
-        ctime: time,
-        btime: time,
-        version: 1,
-    }
+    Attr { nlink, ..Attr::new(InodeId(ino), FileKind::Directory, 0o755, time) }
 }
 
 fn at(secs: i64, nanos: u32) -> Timespec {

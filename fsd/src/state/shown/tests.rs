@@ -4,22 +4,7 @@ use super::*;
 
 fn attr(ino: u64, version: u64, size: u64) -> Attr {
     let time = Timespec::default();
-    Attr {
-        ino: InodeId(ino),
-        kind: FileKind::Regular,
-        perm: 0,
-        nlink: 1,
-        uid: 0,
-        gid: 0,
-        rdev: 0,
-        size,
-        allocated: 0,
-        atime: time,
-        mtime: time,
-        ctime: time,
-        btime: time,
-        version,
-    }
+    Attr { size, version, ..Attr::new(InodeId(ino), FileKind::Regular, 0, time) }
 }
 
 #[test]

@@ -53,20 +53,12 @@ fn inherited_operation_is_so_until_noted() {
 fn block_map_of_an_opened_file_is_not_kept() {
     let time = Timespec { secs: 1 << 40, nanos: 999_999_999 };
     let attr = Attr {
-        ino: InodeId(1 << 40),
-        kind: FileKind::Regular,
-        perm: 0o644,
-        nlink: 1,
         uid: 1000,
         gid: 1000,
-        rdev: 0,
         size: 1 << 40,
         allocated: 1 << 40,
-        atime: time,
-        mtime: time,
-        ctime: time,
-        btime: time,
         version: 7,
+        ..Attr::new(InodeId(1 << 40), FileKind::Regular, 0o644, time)
     };
     let frames = vec![StoredFrame::new(1 << 17, false); 32];
     let piece = Piece { start: 0, end: 9, origin: 0, len: 9, object: ObjectId(5), object_offset: 0, frames };

@@ -4,22 +4,7 @@ use super::*;
 use crate::engine::error::Failure;
 
 fn attr(kind: FileKind, perm: u16) -> Attr {
-    Attr {
-        ino: InodeId(9),
-        kind,
-        perm,
-        nlink: 1,
-        uid: 100,
-        gid: 200,
-        rdev: 0,
-        size: 0,
-        allocated: 0,
-        atime: Timespec::default(),
-        mtime: Timespec::default(),
-        ctime: Timespec::default(),
-        btime: Timespec::default(),
-        version: 1,
-    }
+    Attr { nlink: 1, uid: 100, gid: 200, ..Attr::new(InodeId(9), kind, perm, Timespec::default()) }
 }
 
 fn caller(uid: u32, gid: u32, groups: Option<&[u32]>) -> Caller {
