@@ -13,6 +13,8 @@ use axum::routing::get;
 use crate::db::Database;
 use crate::resources::{accounts, block_apis, block_stores, meta_stores, providers, regions, volume_tokens, volumes};
 
+mod acts;
+mod audit;
 mod callers;
 mod crud;
 mod document;
@@ -38,7 +40,7 @@ pub(crate) fn router(database: Database) -> Router {
         .editable::<meta_stores::MetaStores>()
         .editable::<volumes::Volumes>()
         .editable::<volume_tokens::VolumeTokens>();
-    let (router, document) = services::add_to(routes).into_parts();
+    let (router, document) = services::add_to(audit::add_to(routes)).into_parts();
     router
         .route("/openapi.json", get(move || async move { ([(CONTENT_TYPE, "application/json")], document) }))
         .fallback(|| async { ApiError::no_route() })

@@ -3,16 +3,21 @@
 //! Each request that touches it is one transaction on a blocking thread; what it decided by reading still holds when it
 //! writes. WAL with `synchronous=FULL`: an answered change survives a power loss.
 
+use std::cell::RefCell;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
+use auth::Telling;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::Mutex;
 
 use crate::AdminError;
 use crate::api::ApiError;
+use crate::audit::{self, Event, Log};
 use crate::keys::Keys;
 
 mod columns;
@@ -29,16 +34,36 @@ pub(crate) struct Database {
 
 struct Shared {
     /// Handed to the blocking thread, so that only one such thread exists however many requests wait.
-    connection: Arc<Mutex<Connection>>,
+    opened: Arc<Mutex<Opened>>,
     keys: Keys,
+    audit_folder: PathBuf,
+    /// How much of what strangers cause the audit log is told.
+    refusals: std::sync::Mutex<Telling>,
     /// The folder, locked as long as it is open.
     _folder: File,
 }
+
+/// The database and the log of what is done in it.
+struct Opened {
+    connection: Connection,
+    log: Log,
+}
+
+/// Folder of the audit log beside the database.
+pub(crate) const AUDIT_FOLDER: &str = "audit";
 
 /// A transaction, with the keys to what is sealed in it.
 pub(crate) struct Tx<'a> {
     pub(crate) sql: Transaction<'a>,
     pub(crate) keys: &'a Keys,
+    events: RefCell<Vec<Event>>,
+}
+
+impl Tx<'_> {
+    /// Tells the audit log of `event`, if this transaction comes to its end.
+    pub(crate) fn tell(&self, event: Event) {
+        self.events.borrow_mut().push(event);
+    }
 }
 
 impl Database {
@@ -58,8 +83,12 @@ impl Database {
         OpenOptions::new().append(true).create(true).mode(0o600).open(&path).map_err(file_error)?;
         let connection = schema::open(&path)?;
         schema::check_key(&connection, &keys, folder)?;
-        let connection = Arc::new(Mutex::new(connection));
-        Ok(Self { shared: Arc::new(Shared { connection, keys, _folder: locked }) })
+        let audit_folder = folder.join(AUDIT_FOLDER);
+        let log = Log::open(&audit_folder, &connection, &keys)
+            .map_err(|source| AdminError::File { path: audit_folder.clone(), source })?;
+        let refusals = std::sync::Mutex::new(Telling::new(Instant::now()));
+        let opened = Arc::new(Mutex::new(Opened { connection, log }));
+        Ok(Self { shared: Arc::new(Shared { opened, keys, audit_folder, refusals, _folder: locked }) })
     }
 
     /// Runs `work` as one transaction. An error leaves the database as it was.
@@ -68,15 +97,74 @@ impl Database {
         work: impl FnOnce(&Tx<'_>) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let shared = Arc::clone(&self.shared);
-        let mut connection = Arc::clone(&shared.connection).lock_owned().await;
-        let running = tokio::task::spawn_blocking(move || {
-            let sql = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let tx = Tx { sql, keys: &shared.keys };
-            let value = work(&tx)?;
-            tx.sql.commit()?;
-            Ok(value)
-        });
+        let mut opened = Arc::clone(&shared.opened).lock_owned().await;
+        let running = tokio::task::spawn_blocking(move || opened.run(&shared.keys, work));
         running.await.unwrap_or_else(|error| Err(ApiError::internal("a transaction did not end", &error)))
+    }
+
+    /// Tells the audit log of something refused. What strangers cause is told within bounds; the rest is counted.
+    pub(crate) async fn tell_refusal(&self, from: Option<IpAddr>, event: Event) {
+        let now = Instant::now();
+        if self.refusals().may_tell(from.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), now) {
+            self.tell(event).await;
+        }
+    }
+
+    /// Tells how many refusals were not told of, if any: once a minute, and at the end.
+    pub(crate) async fn tell_untold(&self) {
+        let untold = self.refusals().take_untold();
+        if untold > 0 {
+            self.tell(Event::new("request.refuse").with("more", untold)).await;
+        }
+    }
+
+    /// Tells the audit log of `event` alone.
+    pub(crate) async fn tell(&self, event: Event) {
+        // What went wrong is in the server's log.
+        let _ = self
+            .run(move |tx| {
+                tx.tell(event);
+                Ok(())
+            })
+            .await;
+    }
+
+    fn refusals(&self) -> std::sync::MutexGuard<'_, Telling> {
+        self.shared.refusals.lock().expect("no code under this lock panics")
+    }
+
+    /// Folder of the audit log's files.
+    pub(crate) fn audit_folder(&self) -> &Path {
+        &self.shared.audit_folder
+    }
+}
+
+impl Opened {
+    fn run<T>(&mut self, keys: &Keys, work: impl FnOnce(&Tx<'_>) -> Result<T, ApiError>) -> Result<T, ApiError> {
+        let (value, told) = self.transact(keys, work)?;
+        if told {
+            self.log.catch_up(&self.connection, keys);
+        }
+        Ok(value)
+    }
+
+    /// One transaction with the lines that tell of it; whether there are any.
+    fn transact<T>(
+        &mut self,
+        keys: &Keys,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, ApiError>,
+    ) -> Result<(T, bool), ApiError> {
+        let sql = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let tx = Tx { sql, keys, events: RefCell::default() };
+        let value = work(&tx)?;
+        let Tx { sql, events, .. } = tx;
+        let events = events.into_inner();
+        let told = !events.is_empty();
+        if told {
+            audit::record(&sql, keys, events)?;
+        }
+        sql.commit()?;
+        Ok((value, told))
     }
 }
 

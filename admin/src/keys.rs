@@ -20,6 +20,7 @@ const KEY_LEN: usize = 32;
 pub(crate) struct Keys {
     seal: RandomizedNonceKey,
     find: hmac::Key,
+    audit: hmac::Key,
 }
 
 impl Keys {
@@ -56,9 +57,11 @@ impl Keys {
         let root = hmac::Key::new(hmac::HMAC_SHA256, key);
         let seal = hmac::sign(&root, b"flexfs admin: seal");
         let find = hmac::sign(&root, b"flexfs admin: find");
+        let audit = hmac::sign(&root, b"flexfs admin: audit");
         Self {
             seal: RandomizedNonceKey::new(&AES_256_GCM, seal.as_ref()).expect("HMAC-SHA256 has the length of the key"),
             find: hmac::Key::new(hmac::HMAC_SHA256, find.as_ref()),
+            audit: hmac::Key::new(hmac::HMAC_SHA256, audit.as_ref()),
         }
     }
 
@@ -89,6 +92,16 @@ impl Keys {
         context.update(b"\0");
         context.update(token.as_bytes());
         context.sign().as_ref().to_vec()
+    }
+
+    /// The hash (hex) that a line of the audit log carries.
+    pub(crate) fn audit_hash(&self, line: &str) -> String {
+        hmac::sign(&self.audit, line.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether `hash` is that of `line`.
+    pub(crate) fn is_audit_hash(&self, line: &str, hash: &str) -> bool {
+        aws_lc_rs::constant_time::verify_slices_are_equal(self.audit_hash(line).as_bytes(), hash.as_bytes()).is_ok()
     }
 }
 

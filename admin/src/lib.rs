@@ -4,12 +4,14 @@
 //! Knows no inode and no block. Permission decisions are made here and in the metadata servers, never in a client.
 
 mod api;
+mod audit;
 mod db;
 mod error;
 mod keys;
 mod resources;
 mod server;
 
+pub use audit::{AuditReport, Broken, verify_audit};
 pub use error::AdminError;
 pub use server::{AdminServer, AdminSettings, bind};
 

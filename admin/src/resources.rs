@@ -7,5 +7,6 @@ mod checks;
 pub(crate) mod meta_stores;
 pub(crate) mod providers;
 pub(crate) mod regions;
+pub(crate) mod sessions;
 pub(crate) mod volume_tokens;
 pub(crate) mod volumes;

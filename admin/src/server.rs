@@ -14,6 +14,7 @@ use transport::tls::{self, Identity};
 
 use crate::AdminError;
 use crate::api::{self, Peer};
+use crate::audit::Event;
 use crate::db::Database;
 use crate::resources::accounts;
 
@@ -23,6 +24,9 @@ use listener::Listener;
 
 /// Requests under way when the server is told to stop get this long.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Refusals too many to be told one by one are told as a number so often.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// What the server is started with.
 #[derive(Debug)]
@@ -42,6 +46,7 @@ pub struct AdminServer {
     listener: Listener,
     local_addr: SocketAddr,
     router: Router,
+    database: Database,
 }
 
 /// Begins to listen and opens the database, so that a client may connect when this is back. The address comes first:
@@ -60,11 +65,14 @@ pub async fn bind(settings: AdminSettings) -> Result<AdminServer, AdminError> {
         Ok(false) => return Err(AdminError::RootToken),
         Err(_) => return Err(AdminError::Database { path, reason: "cannot be written: the log says why".to_owned() }),
     }
+    let version = env!("CARGO_PKG_VERSION");
+    database.tell(Event { from: local_addr.to_string(), ..Event::new("admin.start") }.with("version", version)).await;
     let acceptor = settings.identity.as_ref().map(acceptor).transpose()?;
     Ok(AdminServer {
         listener: Listener::start(socket, local_addr, acceptor),
         local_addr,
-        router: api::router(database),
+        router: api::router(database.clone()),
+        database,
     })
 }
 
@@ -92,16 +100,28 @@ impl AdminServer {
         let mut serving = std::pin::pin!(serving.into_future());
         tokio::select! {
             ended = &mut serving => return ended.map_err(AdminError::Serve),
+            () = tell_untold(&self.database) => {}
             () = shutdown => {}
         }
         drop(stop);
-        match tokio::time::timeout(DRAIN_MAX, serving).await {
+        let ended = match tokio::time::timeout(DRAIN_MAX, serving).await {
             Ok(ended) => ended.map_err(AdminError::Serve),
             Err(_) => {
                 tracing::warn!("connections were still open when the server stopped");
                 Ok(())
             }
-        }
+        };
+        self.database.tell_untold().await;
+        self.database.tell(Event::new("admin.stop")).await;
+        ended
+    }
+}
+
+/// Goes on for ever.
+async fn tell_untold(database: &Database) {
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        database.tell_untold().await;
     }
 }
 

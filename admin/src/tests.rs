@@ -1,5 +1,6 @@
 //! A real server on a free port, driven by a real client over pinned TLS.
 
+mod audit;
 mod hostile;
 mod restart;
 mod services;

@@ -72,6 +72,62 @@ pub struct VolumeUse {
     pub sessions: u32,
 }
 
+/// `POST /v1/sessions/report`, with a metadata token: what became of sessions, for the audit log. One whose answer was lost
+/// is sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SessionReport {
+    /// Names this run of the server.
+    pub run: Uuid,
+    /// In the order of their numbers. One that is missing was dropped, because the server had no room for it.
+    pub events: Vec<SessionEvent>,
+    /// Number of the first event after this report.
+    pub next: u64,
+    /// Whether the server ends with it.
+    pub last: bool,
+}
+
+/// Something that became of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SessionEvent {
+    /// Counts the events of a run, from 0 on.
+    pub number: u64,
+    /// When, in milliseconds since 1970.
+    pub at_millis: u64,
+    /// What.
+    pub what: SessionChange,
+    /// The session, where one is known.
+    pub session: Option<Uuid>,
+    /// Id of its token.
+    pub token_id: Option<Uuid>,
+    /// Its volume.
+    pub volume_id: Option<Uuid>,
+    /// Address of the mount.
+    pub from: String,
+    /// Host name and mount point, by the mount's own word.
+    pub place: String,
+    /// Why, of an end or a refusal.
+    pub reason: String,
+    /// How many this stands for: refusals of one minute may be told as a number.
+    pub count: u64,
+}
+
+/// What may become of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum SessionChange {
+    /// It was opened.
+    Start,
+    /// Its mount came back after the server was away.
+    Resume,
+    /// It is over.
+    End,
+    /// It was not opened.
+    Refuse,
+}
+
 /// Body of every error status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -1,22 +1,27 @@
 //! Who calls: each kind of token opens its own routes.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use uuid::Uuid;
 
 use super::ApiError;
+use crate::audit::Event;
 use crate::db::tokens::{self, TokenKind};
 use crate::db::{Columns, Database};
 
 /// An account, known by its token.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Administrator {
     /// The account.
     pub(crate) id: Uuid,
+    /// Its name.
+    pub(crate) name: String,
+    /// Where the request comes from.
+    peer: Option<Peer>,
     /// Whether it is the root account, which may do everything.
     pub(crate) root: bool,
 }
@@ -29,7 +34,22 @@ impl Administrator {
 
     /// The account to whose rows this caller is confined; `None` = not confined.
     pub(crate) fn confined_to(&self) -> Option<String> {
-        (!self.root).then(|| self.id.to_string())
+        self.confined().map(|id| id.to_string())
+    }
+
+    /// The same as an id.
+    pub(super) fn confined(&self) -> Option<Uuid> {
+        (!self.root).then_some(self.id)
+    }
+
+    /// Address that the request comes from, for the audit log.
+    pub(super) fn from(&self) -> String {
+        self.peer.map_or_else(String::new, |peer| peer.to_string())
+    }
+
+    /// The same without its port.
+    pub(super) fn ip(&self) -> Option<IpAddr> {
+        self.peer.map(|Peer(addr)| addr.ip())
     }
 }
 
@@ -39,10 +59,12 @@ impl FromRequestParts<Database> for Administrator {
     async fn from_request_parts(parts: &mut Parts, database: &Database) -> Result<Self, ApiError> {
         let id = holder(parts, database, TokenKind::Account, "an account token").await?;
         let account = move |tx: &crate::db::Tx<'_>| {
-            Columns::default().with("id", id.to_string()).find(tx, "accounts", |row| row.get("root"))
+            Columns::default()
+                .with("id", id.to_string())
+                .find(tx, "accounts", |row| Ok((row.get("name")?, row.get("root")?)))
         };
         match database.run(account).await? {
-            Some(root) => Ok(Self { id, root }),
+            Some((name, root)) => Ok(Self { id, name, peer: peer(parts), root }),
             None => Err(ApiError::unauthorized("the account was deleted")),
         }
     }
@@ -72,21 +94,33 @@ impl FromRequestParts<Database> for Mount {
 
 /// The id of the row whose token the request bears.
 async fn holder(parts: &Parts, database: &Database, kind: TokenKind, needed: &str) -> Result<Uuid, ApiError> {
-    let refused = |reason: &str, more: String| {
-        let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
-        let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
-        tracing::warn!(peer, needed, reason, "request refused");
-        Err(ApiError::unauthorized(format!("{reason}: {more}")))
-    };
     let Some(token) = bearer(parts) else {
-        return refused("the request bears no token", format!("{needed} is needed (Authorization: Bearer TOKEN)"));
+        let more = format!("{needed} is needed (Authorization: Bearer TOKEN)");
+        return Err(refused(parts, database, "the request bears no token", more).await);
     };
     match database.run(move |tx| tokens::find(tx, kind, token.expose())).await? {
         Some(id) => Ok(id),
         None => {
-            refused("the token is not accepted", format!("{needed} of this server is needed, one that was not deleted"))
+            let more = format!("{needed} of this server is needed, one that was not deleted");
+            Err(refused(parts, database, "the token is not accepted", more).await)
         }
     }
+}
+
+/// Tells of a request without a good token, and makes the answer to it.
+async fn refused(parts: &Parts, database: &Database, reason: &str, more: String) -> ApiError {
+    let from = peer(parts).map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
+    let route = parts.extensions.get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
+    tracing::warn!(peer = from, route, reason, "request refused");
+    let error = ApiError::unauthorized(format!("{reason}: {more}"));
+    let event = Event { from, ..Event::new("request.refuse") };
+    let event = event.with("act", format!("{} {route}", parts.method));
+    database.tell_refusal(peer(parts).map(|Peer(addr)| addr.ip()), error.told_in(event)).await;
+    error
+}
+
+fn peer(parts: &Parts) -> Option<Peer> {
+    parts.extensions.get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer)
 }
 
 fn bearer(parts: &Parts) -> Option<auth::Secret> {

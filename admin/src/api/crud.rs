@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::document::Document;
 use super::extract::{Body, Filter, Key, from_json};
-use super::{Administrator, ApiError};
+use super::{Administrator, ApiError, acts};
 use crate::db::{Database, Tx};
 
 /// A table that administrators may look at.
@@ -126,7 +126,15 @@ async fn show<R: Resource>(
     caller: Administrator,
     Key(key): Key<R::Key>,
 ) -> Result<Json<R::View>, ApiError> {
-    database.run(move |tx| R::show(tx, &caller, &key)).await.map(Json)
+    let work = move |tx: &Tx<'_>, caller: &Administrator| {
+        let view = R::show(tx, caller, &key)?;
+        let shown = acts::json(&view)?;
+        if acts::reveals(&shown) {
+            acts::done::<R>(tx, caller, "reveal", &shown, Map::new())?;
+        }
+        Ok(view)
+    };
+    acts::act::<R, _>(&database, caller, "show", work).await.map(Json)
 }
 
 async fn create<R: Editable>(
@@ -134,7 +142,13 @@ async fn create<R: Editable>(
     caller: Administrator,
     Body(new): Body<R::New>,
 ) -> Result<Json<R::View>, ApiError> {
-    database.run(move |tx| R::create(tx, &caller, new)).await.map(Json)
+    let work = move |tx: &Tx<'_>, caller: &Administrator| {
+        let view = R::create(tx, caller, new)?;
+        let shown = acts::json(&view)?;
+        acts::done::<R>(tx, caller, "create", &shown, acts::settings(&shown))?;
+        Ok(view)
+    };
+    acts::act::<R, _>(&database, caller, "create", work).await.map(Json)
 }
 
 async fn update<R: Editable>(
@@ -143,12 +157,14 @@ async fn update<R: Editable>(
     Key(key): Key<R::Key>,
     Body(body): Body<Map<String, Value>>,
 ) -> Result<StatusCode, ApiError> {
-    let work = move |tx: &Tx<'_>| {
-        let current = R::show(tx, &caller, &key)?;
+    let work = move |tx: &Tx<'_>, caller: &Administrator| {
+        let current = acts::json(&R::show(tx, caller, &key)?)?;
         let body = without_fixed::<R>(body, &current)?;
-        R::update(tx, &caller, &key, from_json(Value::Object(body))?)
+        let changes = from_json(Value::Object(body.clone()))?;
+        R::update(tx, caller, &key, changes)?;
+        acts::done::<R>(tx, caller, "update", &current, body)
     };
-    database.run(work).await.map(|()| StatusCode::NO_CONTENT)
+    acts::act::<R, _>(&database, caller, "update", work).await.map(|()| StatusCode::NO_CONTENT)
 }
 
 async fn delete<R: Editable>(
@@ -156,16 +172,16 @@ async fn delete<R: Editable>(
     caller: Administrator,
     Key(key): Key<R::Key>,
 ) -> Result<StatusCode, ApiError> {
-    let work = move |tx: &Tx<'_>| {
-        R::show(tx, &caller, &key)?;
-        R::delete(tx, &caller, &key)
+    let work = move |tx: &Tx<'_>, caller: &Administrator| {
+        let doomed = acts::json(&R::show(tx, caller, &key)?)?;
+        acts::done::<R>(tx, caller, "delete", &doomed, Map::new())?;
+        R::delete(tx, caller, &key)
     };
-    database.run(work).await.map(|()| StatusCode::NO_CONTENT)
+    acts::act::<R, _>(&database, caller, "delete", work).await.map(|()| StatusCode::NO_CONTENT)
 }
 
 /// Takes the fixed fields out of a change: one with another value than it has is refused.
-fn without_fixed<R: Editable>(mut body: Map<String, Value>, current: &R::View) -> Result<Map<String, Value>, ApiError> {
-    let current = serde_json::to_value(current).map_err(|error| ApiError::internal("a view is no JSON", &error))?;
+fn without_fixed<R: Editable>(mut body: Map<String, Value>, current: &Value) -> Result<Map<String, Value>, ApiError> {
     for field in R::FIXED {
         match body.remove(*field) {
             Some(wanted) if wanted != current[*field] => {

@@ -8,6 +8,8 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use proto::rest::ErrorBody;
 
+use crate::audit::Event;
+
 /// A status and one line for the caller. Holds no secret.
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -16,6 +18,18 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
+    /// Whether somebody reached for what is not theirs: a matter for the audit log.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
+    }
+
+    /// Adds this refusal to what the audit log is told. Of what was not found it is not told the name: that may be a token
+    /// in the wrong place.
+    pub(super) fn told_in(&self, event: Event) -> Event {
+        let event = event.with("status", self.status.as_u16());
+        if self.status == StatusCode::NOT_FOUND { event } else { event.with("reason", self.message.clone()) }
+    }
+
     fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }

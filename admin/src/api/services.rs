@@ -4,16 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
-use proto::rest::{MetaRegistration, MountTarget, TokenGrant, ValidateRequest, VolumeUse};
+use proto::rest::{MetaRegistration, MountTarget, SessionReport, TokenGrant, ValidateRequest, VolumeUse};
 
 use super::ApiError;
 use super::callers::{MetaServer, Mount};
 use super::crud::Routes;
 use super::extract::Body;
 use crate::db::Database;
-use crate::resources::{meta_stores, volume_tokens, volumes};
+use crate::resources::{meta_stores, sessions, volume_tokens, volumes};
 
-/// Longest report on volumes in bytes: some 8,000 of them.
+/// Longest report in bytes: some 8,000 volumes, or 2,000 sessions.
 const STATS_BODY_MAX: usize = 1 << 20;
 
 const MOUNT_TARGET: &str = "/v1/volumes/for-token/";
@@ -21,6 +21,7 @@ const VALIDATE: &str = "/v1/volume-tokens/validate";
 const REGISTER: &str = "/v1/meta-stores/self";
 const STATS: &str = "/v1/volumes/stats";
 const RETIRED: &str = "/v1/volumes/retired";
+const SESSIONS: &str = "/v1/sessions/report";
 
 /// Adds the routes and their description.
 pub(super) fn add_to(mut routes: Routes) -> Routes {
@@ -30,7 +31,8 @@ pub(super) fn add_to(mut routes: Routes) -> Routes {
         .route(VALIDATE, post(validate))
         .route(REGISTER, put(register))
         .route(STATS, put(stats))
-        .route(RETIRED, get(retired));
+        .route(RETIRED, get(retired))
+        .route(SESSIONS, post(report_sessions));
     let document = &mut routes.document;
     document
         .operation("get", MOUNT_TARGET, "Volume token: where to mount from, and what is mounted")
@@ -50,6 +52,10 @@ pub(super) fn add_to(mut routes: Routes) -> Routes {
     document
         .operation("get", RETIRED, "Metadata token: the volumes of this meta store that were deleted")
         .answers_list_of::<volumes::RetiredVolume>(200);
+    document
+        .operation("post", SESSIONS, "Metadata token: what became of sessions of this meta store, for the audit log")
+        .takes::<SessionReport>()
+        .answers_nothing(204);
     routes
 }
 
@@ -90,4 +96,13 @@ async fn retired(
     MetaServer(store): MetaServer,
 ) -> Result<Json<Vec<volumes::RetiredVolume>>, ApiError> {
     database.run(move |tx| volumes::retired_at(tx, store)).await.map(Json)
+}
+
+async fn report_sessions(
+    State(database): State<Database>,
+    MetaServer(store): MetaServer,
+    Body(report): Body<SessionReport, STATS_BODY_MAX>,
+) -> Result<StatusCode, ApiError> {
+    database.run(move |tx| sessions::record(tx, store, report)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{checks, regions};
 use crate::api::{Administrator, ApiError, Editable, Resource};
+use crate::audit::Event;
 use crate::db::tokens::{self, MASK, TokenKind};
 use crate::db::{Columns, Tx, uuid};
 
@@ -135,9 +136,13 @@ impl Editable for MetaStores {
 pub(crate) fn register(tx: &Tx<'_>, id: Uuid, registration: MetaRegistration) -> Result<(), ApiError> {
     let fingerprint: Fingerprint =
         registration.fingerprint.parse().map_err(|error| ApiError::bad(format!("`fingerprint`: {error}")))?;
+    let version = checks::label("version", registration.version)?;
+    let address = place(tx, id)?.map_or_else(String::new, |(address, _)| address);
+    let event = Event { actor: Some(id), actor_name: address, ..Event::new("meta-store.register") };
+    tx.tell(event.with("fingerprint", fingerprint.to_string()).with("version", version.clone()));
     Columns::default()
         .with("fingerprint", fingerprint.to_string())
-        .with("version", checks::label("version", registration.version)?)
+        .with("version", version)
         .update(tx, "meta_stores", key(id))
         .map(drop)
 }

@@ -194,10 +194,12 @@ async fn description_lists_every_route() {
         ("/v1/meta-stores/self", 1),
         ("/v1/volumes/stats", 1),
         ("/v1/volumes/retired", 1),
+        ("/v1/sessions/report", 1),
+        ("/v1/configure/audit", 1),
     ] {
         assert_eq!(paths[path].as_object().unwrap().len(), methods, "{path}");
     }
-    assert_eq!(paths.len(), 8 * 2 + 5);
+    assert_eq!(paths.len(), 8 * 2 + 7);
     let filters = paths["/v1/configure/volumes"]["get"]["parameters"].as_array().unwrap();
     assert!(filters.iter().any(|filter| filter["name"] == "retired" && filter["in"] == "query"));
     for reference in references(&document) {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use auth::AccountToken;
 use rusqlite::Connection;
@@ -84,10 +84,11 @@ async fn files_are_private() {
     let folder = world.folder.path().join("admin");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&folder), 0o700);
-    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(files.len() >= 3, "{files:?}");
+    let files = files_below(&folder);
+    assert!(files.len() >= 4, "{files:?}");
     for file in files {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
+        assert_eq!(mode(file.parent().unwrap()), 0o700, "{}", file.display());
     }
 }
 
@@ -99,7 +100,7 @@ async fn newer_database_is_refused() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let error = bind(settings(&folder, None, &root)).await.unwrap_err();
-    assert!(matches!(error, AdminError::NewerDatabase { found: 99, known: 1, .. }), "{error}");
+    assert!(matches!(error, AdminError::NewerDatabase { found: 99, known: 2, .. }), "{error}");
     assert!(error.to_string().contains("start a newer admin.flexfs"), "{error}");
 }
 
@@ -122,8 +123,8 @@ async fn database_without_its_key_gives_no_token() {
     let (folder, root) = world.close().await;
     let admin = folder.path().join("admin");
 
-    for entry in fs::read_dir(&admin).unwrap() {
-        let bytes = fs::read(entry.unwrap().path()).unwrap();
+    for file in files_below(&admin) {
+        let bytes = fs::read(file).unwrap();
         for secret in [root.expose(), &account, &stores.meta_token, &token] {
             let plain = secret.replace('-', "");
             let binary: Vec<u8> =
@@ -174,10 +175,15 @@ async fn stopped_server_frees_its_port_and_its_database() {
 }
 
 fn copy_files(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+    for file in files_below(from) {
+        let copy = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
         // `fs::copy` keeps the mode, which the key file's reader looks at.
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        fs::copy(file, copy).unwrap();
     }
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }

@@ -1,0 +1,78 @@
+//! How much of what strangers cause is told: refusals fill no log. Pure; time is passed in.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// What is told of one address in a minute.
+const OF_ONE: u32 = 10;
+/// What is told in a minute altogether; so many addresses are kept at the most.
+const OF_ALL: u32 = 60;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Decides over each refusal, minute by minute, and counts those that are not told.
+#[derive(Debug)]
+pub struct Telling {
+    since: Instant,
+    told: u32,
+    of: HashMap<IpAddr, u32>,
+    untold: u64,
+}
+
+impl Telling {
+    /// Nothing was told before `now`.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { since: now, told: 0, of: HashMap::new(), untold: 0 }
+    }
+
+    /// Whether something that `source` caused is told; else it is counted.
+    pub fn may_tell(&mut self, source: IpAddr, now: Instant) -> bool {
+        if now.saturating_duration_since(self.since) >= MINUTE {
+            self.since = now;
+            self.told = 0;
+            self.of.clear();
+        }
+        // A source is kept only with something told, so there are never more of them than that.
+        let of_one = self.of.get(&source).copied().unwrap_or(0);
+        if self.told >= OF_ALL || of_one >= OF_ONE {
+            self.untold += 1;
+            return false;
+        }
+        self.told += 1;
+        self.of.insert(source, of_one + 1);
+        true
+    }
+
+    /// How many were not told since this was last asked.
+    pub fn take_untold(&mut self) -> u64 {
+        std::mem::take(&mut self.untold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn one_source_is_told_of_ten_times_a_minute_and_hides_no_other() {
+        let begin = Instant::now();
+        let mut telling = Telling::new(begin);
+        let told = (0..50).filter(|_| telling.may_tell(addr(1), begin)).count();
+        assert_eq!((told, telling.take_untold(), telling.take_untold()), (10, 40, 0));
+        assert!(telling.may_tell(addr(2), begin));
+        assert!(telling.may_tell(addr(1), begin + MINUTE));
+    }
+
+    #[test]
+    fn many_sources_are_bounded_together() {
+        let begin = Instant::now();
+        let mut telling = Telling::new(begin);
+        let told = (0..250).filter(|last| telling.may_tell(addr(*last), begin)).count();
+        assert_eq!((told, telling.of.len(), telling.take_untold()), (60, 60, 190));
+    }
+}
