@@ -9,6 +9,7 @@ mod committer;
 mod greet;
 mod hosted;
 mod housekeeping;
+mod journal;
 mod peer;
 mod sessions;
 mod space;
@@ -20,7 +21,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use auth::{Authenticator, AuthenticatorSettings, TokenAuthority};
-use proto::rest::VolumeUse;
+use proto::rest::{SessionReport, VolumeUse};
 use tokio::sync::watch;
 use transport::cpus::{allowed_cpus, pin};
 use transport::server::{self, Listener};
@@ -28,6 +29,7 @@ use transport::tls::{Fingerprint, Identity};
 
 use crate::error::MetaError;
 use hosted::HostedVolumes;
+use journal::Journal;
 
 /// What a metadata server is started with.
 #[derive(Debug)]
@@ -54,6 +56,7 @@ pub struct MetaSettings {
 pub(crate) struct Server<A> {
     authenticator: Authenticator<A>,
     volumes: Arc<HostedVolumes>,
+    journal: Arc<Journal>,
     sync: bool,
     session_grace: Duration,
 }
@@ -64,6 +67,7 @@ pub struct MetaServer {
     addr: SocketAddr,
     fingerprint: Fingerprint,
     volumes: Arc<HostedVolumes>,
+    journal: Arc<Journal>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -77,14 +81,16 @@ impl MetaServer {
         let addr = sockets[0].local_addr().map_err(|source| MetaError::Thread { source })?;
         let fingerprint = settings.identity.fingerprint();
         let volumes = Arc::new(HostedVolumes::open(&settings.db_folder, settings.db_cache_max)?);
+        let journal = Arc::new(Journal::new());
         let server = Arc::new(Server {
             authenticator: Authenticator::new(authority, settings.authenticator),
             volumes: Arc::clone(&volumes),
+            journal: Arc::clone(&journal),
             sync: settings.sync,
             session_grace: settings.session_grace,
         });
         let (stop, stopped) = watch::channel(false);
-        let mut running = Self { addr, fingerprint, volumes, stop, threads: Vec::new() };
+        let mut running = Self { addr, fingerprint, volumes, journal, stop, threads: Vec::new() };
         let identity = Arc::new(settings.identity);
         for (index, socket) in sockets.into_iter().enumerate() {
             let (server, identity, stopped) = (Arc::clone(&server), Arc::clone(&identity), stopped.clone());
@@ -135,6 +141,24 @@ impl MetaServer {
     #[must_use]
     pub fn volume_use(&self) -> Vec<VolumeUse> {
         self.volumes.usage()
+    }
+
+    /// What became of sessions since the event number `reported`, from the oldest on; `None` if nothing did. It is kept until
+    /// [`MetaServer::reported`]. The first report of a run is due even if nothing happened.
+    #[must_use]
+    pub fn session_report(&self, reported: Option<u64>) -> Option<SessionReport> {
+        self.journal.report(reported)
+    }
+
+    /// Lets go of events before `next`: the admin server has them.
+    pub fn reported(&self, next: u64) {
+        self.journal.forget(next);
+    }
+
+    /// The report that ends this run of the server, of which everything before event `reported` is taken.
+    #[must_use]
+    pub fn last_session_report(&self, reported: u64) -> SessionReport {
+        self.journal.farewell(reported)
     }
 
     /// Whether the database takes no more writes, because one failed: only a new start mends that.

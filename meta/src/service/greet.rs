@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use auth::{AuthError, MountFlags, TokenAuthority, VolumeToken};
-use proto::rest::TokenGrant;
+use proto::rest::{SessionChange, TokenGrant};
 use proto::{
     Attr, Caller, Errno, Hello, Refused, Reply, Request, RequestFrame, SessionId, SessionKey, SessionRefusal, Timespec,
     VERSION_MAX, VERSION_MIN, Welcome, codec,
@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::Server;
 use super::hosted::HostedVolume;
+use super::journal::{Journal, Subject};
 use super::sessions::Session;
 use crate::engine::{SessionContext, SessionRecord};
 
@@ -35,6 +36,7 @@ struct Guest {
     client: String,
     place: String,
     from: SocketAddr,
+    journal: Arc<Journal>,
 }
 
 impl Guest {
@@ -42,10 +44,18 @@ impl Guest {
         Session::new(context, self.token.clone(), Arc::clone(&self.grant), self.place.clone(), Instant::now())
     }
 
-    fn log(&self, session: SessionId, what: &str) {
+    fn tell(&self, session: SessionId, what: SessionChange) {
         let Self { grant, client, place, from, .. } = self;
         let volume = &grant.volume.name;
-        tracing::info!(%session, token = %grant.token_id, ?place, %from, volume, ?client, "session {what}");
+        tracing::info!(%session, token = %grant.token_id, ?place, %from, volume, ?client, ?what, "session");
+        let subject = Subject {
+            session: Some(session),
+            token_id: Some(grant.token_id),
+            volume_id: Some(grant.volume.id.0),
+            from: Some(*from),
+            place: place.clone(),
+        };
+        self.journal.note(what, subject, "");
     }
 }
 
@@ -72,7 +82,8 @@ pub(super) async fn greet<A: TokenAuthority>(
         (SessionRefusal::Unavailable, format!("volume {} cannot be opened: see the server's log", grant.volume.name))
     })?;
     let Hello { client, place, .. } = hello;
-    let guest = Guest { token, grant, flags: granted.union(requested), client, place, from };
+    let journal = Arc::clone(&server.journal);
+    let guest = Guest { token, grant, flags: granted.union(requested), client, place, from, journal };
     let (session, key) = match hello.resume {
         Some((id, key)) => (rejoin(&volume, &guest, id, key)?, key),
         None => open(&volume, &guest)?,
@@ -139,7 +150,7 @@ fn open(volume: &Arc<HostedVolume>, guest: &Guest) -> Result<(Arc<Session>, Sess
         tracing::error!(%error, "session cannot be recorded");
         (SessionRefusal::Unavailable, "the session cannot be recorded: see the server's log".to_owned())
     })?;
-    guest.log(session.id(), "opened");
+    guest.tell(session.id(), SessionChange::Start);
     Ok((session, key))
 }
 
@@ -165,7 +176,7 @@ fn rejoin(volume: &Arc<HostedVolume>, guest: &Guest, id: SessionId, key: Session
         volume.dismiss(id);
         return Err(unknown());
     }
-    guest.log(id, "resumed");
+    guest.tell(id, SessionChange::Resume);
     Ok(session)
 }
 

@@ -24,6 +24,7 @@ const TOKEN_SESSIONS_MAX: usize = 1024;
 
 /// One volume in service.
 pub(crate) struct HostedVolume {
+    pub(crate) id: VolumeId,
     pub(crate) engine: Arc<Volume<FjallKv>>,
     /// Where its objects are, to delete the dead ones.
     pub(crate) store: Arc<dyn BlockStore>,
@@ -133,7 +134,8 @@ impl HostedVolumes {
             let engine = Volume::open(database.volume(settings.id)?, limits(&settings), now)?;
             tracing::info!(volume = %settings.name, id = %settings.id, "volume opened");
             let sessions = DashMap::new();
-            Ok(Arc::new(HostedVolume { engine: Arc::new(engine), store, space, sessions, committer }))
+            let id = settings.id;
+            Ok(Arc::new(HostedVolume { id, engine: Arc::new(engine), store, space, sessions, committer }))
         });
         opening.await.unwrap_or_else(|panic| Err(MetaError::Thread { source: std::io::Error::other(panic) }))
     }

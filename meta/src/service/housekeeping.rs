@@ -7,16 +7,20 @@ use std::time::{Duration, Instant};
 use auth::{AuthError, TokenAuthority};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use proto::rest::SessionChange;
 use proto::{SessionId, Timespec};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::Server;
 use super::hosted::{HostedVolume, limits};
+use super::journal::Subject;
 use super::sessions::Session;
 
 /// A round over the volumes.
 const ROUND: Duration = Duration::from_secs(1);
+/// Rounds between two notes of how many refusals were not noted one by one.
+const UNTOLD_ROUNDS: u32 = 60;
 /// A round over the tokens: with the time that an answer holds, how soon a change reaches a mount.
 const WATCH_ROUND: Duration = Duration::from_millis(250);
 /// Sessions asked about at once: what the admin server is burdened with when all answers grow old together.
@@ -69,12 +73,12 @@ async fn watch<A: TokenAuthority>(server: &Server<A>, volume: Arc<HostedVolume>,
     match server.authenticator.authenticate(&session.token, Instant::now()).await {
         Ok(grant) => {
             if let Some(reason) = session.contradiction(&grant) {
-                finish(&volume, &session, reason).await;
+                finish(server, &volume, &session, reason).await;
             } else if session.note_grant(&grant) {
                 volume.engine.set_limits(limits(&grant.volume));
             }
         }
-        Err(AuthError::Rejected) => finish(&volume, &session, "the volume token was deleted").await,
+        Err(AuthError::Rejected) => finish(server, &volume, &session, "the volume token was deleted").await,
         Err(AuthError::Unavailable(_)) => {}
     }
     session.id()
@@ -82,8 +86,13 @@ async fn watch<A: TokenAuthority>(server: &Server<A>, volume: Arc<HostedVolume>,
 
 async fn keep_volumes<A>(server: &Server<A>) {
     let started = Instant::now();
+    let mut rounds = 0_u32;
     loop {
         tokio::time::sleep(ROUND).await;
+        rounds = rounds.wrapping_add(1);
+        if rounds.is_multiple_of(UNTOLD_ROUNDS) {
+            server.journal.note_untold();
+        }
         for (_, volume) in server.volumes.opened() {
             end_absent(server, &volume, started).await;
             reclaim(&volume).await;
@@ -108,13 +117,16 @@ async fn end_absent<A>(server: &Server<A>, volume: &HostedVolume, started: Insta
     let is_overdue = |since: Instant| now.duration_since(since) > server.session_grace;
     for session in volume.sessions() {
         if session.absent_since().is_some_and(is_overdue) {
-            finish(volume, &session, "the mount was away for too long").await;
+            finish(server, volume, &session, "the mount was away for too long").await;
         }
     }
     if is_overdue(started) {
         // A session is in our table before it is recorded.
         for record in volume.engine.sessions() {
             if volume.session(record.id).is_none() {
+                let (session, token_id) = (Some(record.id), Some(record.token_id));
+                let subject = Subject { session, token_id, volume_id: Some(volume.id.0), ..Subject::default() };
+                server.journal.note(SessionChange::End, subject, "the mount did not come back to this server");
                 close(volume, record.id);
             }
         }
@@ -129,8 +141,16 @@ async fn close_abandoned<A>(server: &Server<A>) {
     std::future::pending::<()>().await;
 }
 
-async fn finish(volume: &HostedVolume, session: &Session, reason: &str) {
+async fn finish<A>(server: &Server<A>, volume: &HostedVolume, session: &Session, reason: &str) {
     tracing::info!(session = %session.id(), token = %session.token_id, place = ?session.place, reason, "session ended");
+    let subject = Subject {
+        session: Some(session.id()),
+        token_id: Some(session.token_id),
+        volume_id: Some(volume.id.0),
+        place: session.place.clone(),
+        from: None,
+    };
+    server.journal.note(SessionChange::End, subject, reason);
     session.end(reason).await;
     // In this order: who does not find it here any more must not find it recorded either.
     close(volume, session.id());

@@ -74,7 +74,12 @@ async fn converse<A: TokenAuthority>(
     let (peer, call, hello) = timeout(GREETING_MAX, hear(arrival)).await.map_err(|_| CallError::Deadline)??;
     let Admitted { welcome, session, volume } = match greet(server, &hello, peer.remote_address()).await {
         Ok(admitted) => admitted,
-        Err((refusal, reason)) => return turn_away(&peer, call, refusal, reason).await,
+        Err((refusal, reason)) => {
+            if is_decided(refusal) {
+                server.journal.note_refusal(peer.remote_address(), &reason);
+            }
+            return turn_away(&peer, call, refusal, reason).await;
+        }
     };
     let _attendance = match session.join(peer.clone()) {
         Ok(attendance) => attendance,
@@ -87,6 +92,11 @@ async fn converse<A: TokenAuthority>(
         spawn_local(answer(Arc::clone(&volume), Arc::clone(&session), server.sync, call));
     }
     Ok(())
+}
+
+/// Whether a refusal says something about the mount, and not about this server alone.
+fn is_decided(refusal: SessionRefusal) -> bool {
+    !matches!(refusal, SessionRefusal::Unavailable)
 }
 
 async fn hear(arrival: Arrival) -> Result<(Peer, Call, Bytes), CallError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use auth::{AuthorityError, ServerToken, TokenAuthority, VolumeToken};
 use proto::Redacted;
-use proto::rest::{MetaRegistration, TokenGrant, ValidateRequest, VolumeUse};
+use proto::rest::{MetaRegistration, SessionReport, TokenGrant, ValidateRequest, VolumeUse};
 use tokio::runtime::Handle;
 
 use super::{AdminClient, ClientError};
@@ -40,6 +40,11 @@ impl ServerClient {
     /// Reports what the volumes hold.
     pub async fn report(&self, volumes: &[VolumeUse]) -> Result<(), ClientError> {
         self.admin.send("PUT", "/v1/volumes/stats", &[], self.token.expose(), Some(&volumes)).await.map(drop)
+    }
+
+    /// Reports what became of sessions.
+    pub async fn report_sessions(&self, report: &SessionReport) -> Result<(), ClientError> {
+        self.admin.send("POST", "/v1/sessions/report", &[], self.token.expose(), Some(report)).await.map(drop)
     }
 
     /// Whether the admin server knows the metadata token. Asks about a volume token that nobody has.

@@ -1,5 +1,6 @@
 //! A running metadata server together with what it tells the admin server.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +15,10 @@ use crate::runtime;
 
 /// Time between two reports of what the volumes hold.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
+/// Time between two looks for sessions to report.
+const SESSIONS_EVERY: Duration = Duration::from_millis(500);
+/// The last report has so long.
+const FAREWELL_MAX: Duration = Duration::from_secs(3);
 /// Time between two looks at whether the database still takes writes.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Longest pause before the admin server is tried again.
@@ -24,13 +29,16 @@ pub(in crate::commands) struct MetaService {
     server: MetaServer,
     admin: ServerClient,
     db_folder: PathBuf,
+    /// Number of the first session event that the admin server does not have; `None` before the first report.
+    reported: Cell<Option<u64>>,
 }
 
 impl MetaService {
     /// Starts serving. Mounts find the server once [`MetaService::register`] succeeded, now or in an earlier life.
     pub(in crate::commands) fn start(settings: MetaSettings, admin: ServerClient) -> Result<Self> {
         let db_folder = settings.db_folder.clone();
-        Ok(Self { server: MetaServer::start(settings, admin.clone())?, admin, db_folder })
+        let server = MetaServer::start(settings, admin.clone())?;
+        Ok(Self { server, admin, db_folder, reported: Cell::new(None) })
     }
 
     /// The address that mounts connect to.
@@ -54,6 +62,7 @@ impl MetaService {
     pub(in crate::commands) async fn attend(&self) -> anyhow::Error {
         tokio::select! {
             refused = self.report() => refused,
+            () = self.report_sessions() => unreachable!("sessions are reported for ever"),
             () = self.broken() => anyhow!(
                 "the metadata database in {} takes no more writes, the log says why: see to the disk, then start again",
                 self.db_folder.display()
@@ -87,9 +96,48 @@ impl MetaService {
         }
     }
 
+    /// Reports what becomes of sessions, for ever. Until the admin server took it, it is kept, within a bound.
+    async fn report_sessions(&self) {
+        let mut pause = SESSIONS_EVERY;
+        loop {
+            match self.send_sessions().await {
+                Ok(()) => pause = SESSIONS_EVERY,
+                Err(error) => {
+                    pause = (pause * 2).min(RETRY_MAX);
+                    tracing::warn!(%error, "the admin server does not hear of sessions; they are told later");
+                }
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Sends what waits.
+    async fn send_sessions(&self) -> Result<(), ClientError> {
+        while let Some(report) = self.server.session_report(self.reported.get()) {
+            self.admin.report_sessions(&report).await?;
+            self.server.reported(report.next);
+            self.reported.set(Some(report.next));
+        }
+        Ok(())
+    }
+
+    /// Tells the admin server the rest, and that this server was stopped in order. Does not wait for one that is away.
+    async fn say_farewell(&self) {
+        let last = async {
+            self.send_sessions().await?;
+            self.admin.report_sessions(&self.server.last_session_report(self.reported.get().unwrap_or(0))).await
+        };
+        match tokio::time::timeout(FAREWELL_MAX, last).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the admin server was not told of the last sessions"),
+            Err(_) => tracing::warn!("the admin server was not told of the last sessions: no answer in time"),
+        }
+    }
+
     /// Says goodbye to the mounts and puts everything on disk. Meanwhile this runtime carries the last questions of the
     /// serving threads.
     pub(in crate::commands) async fn stop(self) -> Result<()> {
+        self.say_farewell().await;
         let server = self.server;
         runtime::on_thread("stop", move || server.stop()).await?.context("stopping the metadata server")
     }
