@@ -1,10 +1,10 @@
 //! `admin.flexfs`: the server of accounts, volumes and tokens.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use ::admin::{AdminServer, AdminSettings};
-use anyhow::{Context as _, Result};
+use ::admin::{AdminServer, AdminSettings, Broken};
+use anyhow::{Context as _, Result, bail};
 use auth::creds::AdminCreds;
 use auth::{AccountToken, Secret};
 use clap::{Args, Subcommand};
@@ -17,7 +17,7 @@ use crate::cli::About;
 use crate::failure::usage;
 use crate::progress::Waiting;
 use crate::runtime::{self, EndSignals};
-use crate::{paths, prompt};
+use crate::{output, paths, prompt};
 
 /// Words of the program.
 #[derive(Debug, Subcommand)]
@@ -30,8 +30,26 @@ pub(crate) enum Command {
     Deinit(Deinit),
     /// Serve until SIGINT or SIGTERM
     Start(Start),
+    /// Look at the audit log where it lies
+    #[command(subcommand)]
+    Audit(Audit),
     #[command(flatten)]
     About(About),
+}
+
+/// What to do with the audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Check that no line was changed, taken out or cut off; the server may run
+    Verify(DbFolder),
+}
+
+/// Where the database is.
+#[derive(Debug, Args)]
+pub(crate) struct DbFolder {
+    /// Folder of the database [default: ~/.flexfs/admin]
+    #[arg(long = "dbFolder", value_name = "DIR")]
+    db_folder: Option<PathBuf>,
 }
 
 /// What to make.
@@ -79,9 +97,8 @@ pub(crate) struct Start {
     /// Address and port to listen on
     #[arg(long = "bindAddr", value_name = "ADDR", default_value = "0.0.0.0:443")]
     bind_addr: SocketAddr,
-    /// Folder of the database [default: ~/.flexfs/admin]
-    #[arg(long = "dbFolder", value_name = "DIR")]
-    db_folder: Option<PathBuf>,
+    #[command(flatten)]
+    database: DbFolder,
     /// Plain HTTP, on loopback addresses only
     #[arg(long = "noSSL")]
     no_ssl: bool,
@@ -104,6 +121,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Deinit(Deinit::Creds(file)) => creds::remove(&file.path()?),
         Command::Deinit(Deinit::Systemd(arguments)) => UNIT.remove(&arguments),
         Command::Start(arguments) => start(&arguments),
+        Command::Audit(Audit::Verify(database)) => verify(&database.path()?),
         Command::About(about) => about.print(),
     }
 }
@@ -111,6 +129,28 @@ pub(crate) fn run(command: Command) -> Result<()> {
 impl CredsFile {
     fn path(&self) -> Result<PathBuf> {
         creds::file(self.creds_file.as_deref(), AdminCreds::default_path)
+    }
+}
+
+impl DbFolder {
+    fn path(&self) -> Result<PathBuf> {
+        self.db_folder.clone().map_or_else(|| paths::flexfs_folder("admin"), Ok)
+    }
+}
+
+/// Says that the audit log is sound, or where it is broken first, which makes the command fail.
+fn verify(db_folder: &Path) -> Result<()> {
+    let waiting = Waiting::show(format!("checking the audit log in {}", db_folder.display()));
+    let report = ::admin::verify_audit(db_folder)?;
+    drop(waiting);
+    match report.broken {
+        None => {
+            let (first, last, files) = (report.first, report.last, report.files);
+            let text = format!("audit log: sound, lines {first} to {last} in {files} files\n");
+            output::print(text.as_bytes())
+        }
+        Some(Broken { file, line: 0, what }) => bail!("audit log {}: {what}", file.display()),
+        Some(Broken { file, line, what }) => bail!("audit log {}, line {line} of the file: {what}", file.display()),
     }
 }
 
@@ -159,7 +199,7 @@ impl Start {
             )));
         }
         let creds = AdminCreds::load(&self.creds.path()?)?;
-        let db_folder = self.db_folder.clone().map_or_else(|| paths::flexfs_folder("admin"), Ok)?;
+        let db_folder = self.database.path()?;
         let identity = if self.no_ssl { None } else { Some(self.tls.identity()?) };
         Ok(AdminSettings { bind_addr: self.bind_addr, db_folder, identity, root_token: creds.token })
     }

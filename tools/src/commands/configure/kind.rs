@@ -56,3 +56,10 @@ pub(super) const VOLUME_TOKEN: Kind = Kind {
     key: &["id"],
     columns: &["id", "volume_id", "token", "mount_path", "flags", "notes", "created_at"],
 };
+
+pub(super) const AUDIT: Kind = Kind {
+    name: "line of the audit log",
+    table: "audit",
+    key: &["seq"],
+    columns: &["seq", "time", "action", "actor_name", "from", "object", "name", "detail"],
+};

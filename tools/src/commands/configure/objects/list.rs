@@ -26,6 +26,8 @@ pub(in super::super) enum List {
     Volume(Volumes),
     /// Volume tokens
     VolumeToken(VolumeTokens),
+    /// Lines of the audit log, the last one last
+    Audit(Audit),
 }
 
 impl List {
@@ -40,6 +42,7 @@ impl List {
             Self::MetaStore(filter) => (&kind::META_STORE, given(&filter)),
             Self::Volume(filter) => (&kind::VOLUME, given(&filter)),
             Self::VolumeToken(filter) => (&kind::VOLUME_TOKEN, given(&filter)),
+            Self::Audit(filter) => (&kind::AUDIT, given(&filter)),
         }
     }
 }
@@ -105,6 +108,32 @@ pub(in super::super) struct VolumeTokens {
     /// Only of this volume, by name or id
     #[arg(long = "volumeID", value_name = "VOLUME")]
     volume_id: Option<String>,
+}
+
+/// Filter of the audit log.
+#[derive(Debug, Args, Serialize)]
+pub(in super::super) struct Audit {
+    /// Only what concerns this account
+    #[arg(long = "accountID", value_name = "ID", value_parser = id)]
+    account_id: Option<String>,
+    /// Only what this account or metadata server did, by its id, name or address
+    #[arg(long)]
+    actor: Option<String>,
+    /// Only this, such as volume.create; or volume for all that happens to volumes
+    #[arg(long)]
+    action: Option<String>,
+    /// Only from then on: a time in UTC as 2026-01-31T12:00:00Z, or how long ago, as 24h
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// The last so many lines
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[serde(serialize_with = "as_text")]
+    limit: u32,
+}
+
+/// Filters are text.
+fn as_text<S: serde::Serializer>(number: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(number)
 }
 
 /// Filters are text; living volumes are what the server lists unasked.
