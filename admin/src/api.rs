@@ -22,7 +22,7 @@ mod error;
 mod extract;
 mod services;
 
-pub(crate) use callers::{Administrator, Peer};
+pub(crate) use callers::{Administrator, Peer, Role};
 pub(crate) use crud::{Editable, Resource};
 pub(crate) use error::ApiError;
 

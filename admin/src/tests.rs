@@ -3,6 +3,7 @@
 mod audit;
 mod hostile;
 mod restart;
+mod roles;
 mod services;
 mod tables;
 mod tenancy;

@@ -88,3 +88,32 @@ fn broken_line_is_named_and_does_not_keep_the_server_from_its_work() {
     cluster.create_volume("other", &[]);
     verify(&cluster).failure(1);
 }
+
+#[test]
+fn accounts_act_for_themselves_and_readers_only_look() {
+    let cluster = Cluster::start();
+    let volume = cluster.create_volume("volume", &[]);
+    let as_account = |name: &str, role: &str| {
+        let made = cluster.configure(&["create", "account", "--name", name, "--role", role]);
+        let creds = cluster.home().join(name).to_str().unwrap().to_owned();
+        let token = made["token"].as_str().unwrap();
+        let addr = cluster.admin_addr();
+        let init = ["configure", "--credsFile", &creds, "init", "creds", "--adminAddr", addr, "--token", token];
+        cluster.run(&init).success();
+        (creds, made["id"].as_str().unwrap().to_owned())
+    };
+    let ((reader, _), (tenant, id)) = (as_account("eyes", "reader"), as_account("team", "tenant"));
+    let run = |creds: &str, args: &[&str]| cluster.run(&[&["configure", "--credsFile", creds], args].concat());
+    assert!(run(&reader, &["list", "volume"]).success().contains("volume"));
+    let line = run(&reader, &["create", "volume-token", "--volumeID", &volume.id]).failure(1);
+    assert!(line.contains("eyes") && line.contains("change nothing"), "{line}");
+    let shown = run(&reader, &["show", "volume-token", &volume.token, "--json"]).success();
+    assert!(!shown.contains(&volume.token), "{shown}");
+    assert!(!run(&tenant, &["list", "volume"]).success().contains("volume"));
+    let line = run(&tenant, &["show", "volume", "volume"]).failure(1);
+    assert!(line.contains("does not exist"), "{line}");
+    let fresh = "88888888-aaaa-4bbb-8ccc-dddddddddddd";
+    run(&tenant, &["update", "account", &id, "--token", fresh]).success();
+    let line = run(&tenant, &["list", "volume"]).failure(1);
+    assert!(line.contains("not accepted") && line.contains("init creds --force"), "{line}");
+}

@@ -6,6 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::ApiError;
@@ -20,16 +22,63 @@ pub(crate) struct Administrator {
     pub(crate) id: Uuid,
     /// Its name.
     pub(crate) name: String,
-    /// Where the request comes from.
     peer: Option<Peer>,
-    /// Whether it is the root account, which may do everything.
+    /// Whether it is the root account, which nobody else manages.
     pub(crate) root: bool,
+    /// What it may do.
+    pub(crate) role: Role,
+}
+
+/// What an account may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Role {
+    /// Everything, but managing other owners.
+    Owner,
+    /// See everything, tokens masked, and change nothing.
+    Reader,
+    /// See and change its own volumes and their tokens.
+    Tenant,
+}
+
+impl Role {
+    /// As the database has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Reader => "reader",
+            Self::Tenant => "tenant",
+        }
+    }
+
+    /// What [`Role::name`] wrote. What is not known may do the least.
+    pub(crate) fn named(name: &str) -> Self {
+        [Self::Owner, Self::Reader].into_iter().find(|role| role.name() == name).unwrap_or(Self::Tenant)
+    }
 }
 
 impl Administrator {
-    /// Refuses all but the root account.
-    pub(crate) fn must_be_root(&self) -> Result<(), ApiError> {
-        if self.root { Ok(()) } else { Err(ApiError::forbidden("only the root account may do this")) }
+    /// Refuses all but owners.
+    pub(crate) fn must_own(&self) -> Result<(), ApiError> {
+        if self.is_owner() { Ok(()) } else { Err(ApiError::forbidden("only an owner or the root account may do this")) }
+    }
+
+    /// Refuses those that may only look.
+    pub(super) fn must_write(&self) -> Result<(), ApiError> {
+        match self.role {
+            Role::Reader => Err(ApiError::forbidden(format!("account {:?} may read and change nothing", self.name))),
+            Role::Owner | Role::Tenant => Ok(()),
+        }
+    }
+
+    /// Whether it may do nearly everything.
+    pub(crate) fn is_owner(&self) -> bool {
+        self.role == Role::Owner
+    }
+
+    /// Whether it is shown the tokens of what it sees.
+    pub(crate) fn sees_tokens(&self) -> bool {
+        self.role != Role::Reader
     }
 
     /// The account to whose rows this caller is confined; `None` = not confined.
@@ -39,7 +88,7 @@ impl Administrator {
 
     /// The same as an id.
     pub(super) fn confined(&self) -> Option<Uuid> {
-        (!self.root).then_some(self.id)
+        (self.role == Role::Tenant).then_some(self.id)
     }
 
     /// Address that the request comes from, for the audit log.
@@ -59,12 +108,12 @@ impl FromRequestParts<Database> for Administrator {
     async fn from_request_parts(parts: &mut Parts, database: &Database) -> Result<Self, ApiError> {
         let id = holder(parts, database, TokenKind::Account, "an account token").await?;
         let account = move |tx: &crate::db::Tx<'_>| {
-            Columns::default()
-                .with("id", id.to_string())
-                .find(tx, "accounts", |row| Ok((row.get("name")?, row.get("root")?)))
+            Columns::default().with("id", id.to_string()).find(tx, "accounts", |row| {
+                Ok((row.get("name")?, row.get("root")?, Role::named(&row.get::<_, String>("role")?)))
+            })
         };
         match database.run(account).await? {
-            Some((name, root)) => Ok(Self { id, name, peer: peer(parts), root }),
+            Some((name, root, role)) => Ok(Self { id, name, peer: peer(parts), root, role }),
             None => Err(ApiError::unauthorized("the account was deleted")),
         }
     }

@@ -143,6 +143,7 @@ async fn create<R: Editable>(
     Body(new): Body<R::New>,
 ) -> Result<Json<R::View>, ApiError> {
     let work = move |tx: &Tx<'_>, caller: &Administrator| {
+        caller.must_write()?;
         let view = R::create(tx, caller, new)?;
         let shown = acts::json(&view)?;
         acts::done::<R>(tx, caller, "create", &shown, acts::settings(&shown))?;
@@ -158,6 +159,7 @@ async fn update<R: Editable>(
     Body(body): Body<Map<String, Value>>,
 ) -> Result<StatusCode, ApiError> {
     let work = move |tx: &Tx<'_>, caller: &Administrator| {
+        caller.must_write()?;
         let current = acts::json(&R::show(tx, caller, &key)?)?;
         let body = without_fixed::<R>(body, &current)?;
         let changes = from_json(Value::Object(body.clone()))?;
@@ -173,6 +175,7 @@ async fn delete<R: Editable>(
     Key(key): Key<R::Key>,
 ) -> Result<StatusCode, ApiError> {
     let work = move |tx: &Tx<'_>, caller: &Administrator| {
+        caller.must_write()?;
         let doomed = acts::json(&R::show(tx, caller, &key)?)?;
         acts::done::<R>(tx, caller, "delete", &doomed, Map::new())?;
         R::delete(tx, caller, &key)

@@ -1,4 +1,5 @@
-//! Accounts: who administers. The root account manages the others; every other account sees itself.
+//! Accounts: who administers. The root account manages all others, owners those that are no owners; every account sees
+//! itself and may give itself another token.
 
 use auth::{AccountToken, Secret};
 use proto::Redacted;
@@ -8,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::checks;
-use crate::api::{Administrator, ApiError, Editable, Resource};
+use crate::api::{Administrator, ApiError, Editable, Resource, Role};
 use crate::db::tokens::{self, MASK, TokenKind};
 use crate::db::{Columns, Tx, uuid};
 
@@ -22,9 +23,11 @@ pub(crate) struct Account {
     name: String,
     /// Empty where none was given.
     email: String,
-    /// Whether it may do everything.
+    /// Whether it is the one that nobody else manages.
     root: bool,
-    /// Masked in lists.
+    /// What it may do.
+    role: Role,
+    /// Masked in lists, and of accounts that the caller does not manage.
     token: String,
     created_at: String,
 }
@@ -45,6 +48,8 @@ pub(crate) struct NewAccount {
     name: String,
     #[serde(default)]
     email: String,
+    /// `tenant` where absent; `owner` is for the root account to give.
+    role: Option<Role>,
     /// A UUID; made where absent.
     #[schema(value_type = Option<String>)]
     token: Option<Redacted>,
@@ -56,6 +61,7 @@ pub(crate) struct NewAccount {
 pub(crate) struct AccountChanges {
     name: Option<String>,
     email: Option<String>,
+    role: Option<Role>,
     /// A UUID: the old token ends.
     #[schema(value_type = Option<String>)]
     token: Option<Redacted>,
@@ -81,6 +87,9 @@ impl Resource for Accounts {
     fn show(tx: &Tx<'_>, caller: &Administrator, id: &Uuid) -> Result<Account, ApiError> {
         let found =
             key(*id).with_some("id", caller.confined_to()).find(tx, "accounts", read)?.ok_or_else(|| missing(*id))?;
+        if !manages(caller, &found) && *id != caller.id {
+            return Ok(found);
+        }
         Ok(Account { token: tokens::reveal(tx, TokenKind::Account, *id)?, ..found })
     }
 }
@@ -91,25 +100,37 @@ impl Editable for Accounts {
     type Changes = AccountChanges;
 
     fn create(tx: &Tx<'_>, caller: &Administrator, new: NewAccount) -> Result<Account, ApiError> {
-        caller.must_be_root()?;
+        caller.must_own()?;
         let id = Uuid::new_v4();
         let token = tokens::choose(tx, TokenKind::Account, new.token.as_ref())?;
         key(id)
             .with("name", free_name(tx, new.name, None)?)
             .with("email", checks::email(new.email)?)
             .with("root", false)
+            .with("role", may_give(caller, new.role.unwrap_or(Role::Tenant))?)
             .and(tokens::columns(tx, TokenKind::Account, id, &token))
             .insert(tx, "accounts")?;
         Self::show(tx, caller, &id)
     }
 
     fn update(tx: &Tx<'_>, caller: &Administrator, id: &Uuid, changes: AccountChanges) -> Result<(), ApiError> {
-        caller.must_be_root()?;
+        let account = key(*id).find(tx, "accounts", read)?.ok_or_else(|| missing(*id))?;
+        let manages = manages(caller, &account);
+        if !manages && *id != caller.id {
+            return Err(not_managed());
+        }
+        if !manages && (changes.name.is_some() || changes.role.is_some()) {
+            return Err(ApiError::forbidden("an account changes its own e-mail address and token, nothing else"));
+        }
+        if account.root && changes.role.is_some_and(|role| role != Role::Owner) {
+            return Err(ApiError::conflict("the root account is an owner"));
+        }
         let mut columns = Columns::default()
             .with_some("name", changes.name.map(|name| free_name(tx, name, Some(*id))).transpose()?)
-            .with_some("email", changes.email.map(checks::email).transpose()?);
+            .with_some("email", changes.email.map(checks::email).transpose()?)
+            .with_some("role", changes.role.map(|role| may_give(caller, role)).transpose()?);
         if let Some(wanted) = &changes.token {
-            if *id == caller.id {
+            if account.root {
                 // The credentials file of the server would set the old one again at its next start.
                 let how = "run `admin.flexfs init creds --force` and start the server again";
                 return Err(ApiError::bad(format!("`token` of the root account lies in its credentials file: {how}")));
@@ -121,9 +142,12 @@ impl Editable for Accounts {
     }
 
     fn delete(tx: &Tx<'_>, caller: &Administrator, id: &Uuid) -> Result<(), ApiError> {
-        caller.must_be_root()?;
-        if *id == caller.id {
+        let account = key(*id).find(tx, "accounts", read)?.ok_or_else(|| missing(*id))?;
+        if account.root && caller.root {
             return Err(ApiError::conflict("the root account cannot be deleted"));
+        }
+        if !manages(caller, &account) {
+            return Err(not_managed());
         }
         let volumes = Columns::default().with("account_id", id.to_string()).count(tx, "volumes")?;
         if volumes > 0 {
@@ -131,6 +155,23 @@ impl Editable for Accounts {
         }
         key(*id).delete(tx, "accounts").map(drop)
     }
+}
+
+/// Whether `caller` may do with `account` as it likes: the root account with every one, an owner with those that are none.
+fn manages(caller: &Administrator, account: &Account) -> bool {
+    caller.root || (caller.is_owner() && account.role != Role::Owner)
+}
+
+fn not_managed() -> ApiError {
+    ApiError::forbidden("only an owner or the root account may do this; of an owner, the root account alone")
+}
+
+/// The name of a role that `caller` may give to others.
+fn may_give(caller: &Administrator, role: Role) -> Result<String, ApiError> {
+    if role == Role::Owner && !caller.root {
+        return Err(ApiError::forbidden("only the root account makes owners"));
+    }
+    Ok(role.name().to_owned())
 }
 
 /// Makes sure that there is a root account and that it has this token. False where another account has the token.
@@ -150,6 +191,7 @@ pub(crate) fn ensure_root(tx: &Tx<'_>, token: &AccountToken) -> Result<bool, Api
                 .with("name", "root".to_owned())
                 .with("email", String::new())
                 .with("root", true)
+                .with("role", Role::Owner.name().to_owned())
                 .and(tokens::columns(tx, TokenKind::Account, id, &token))
                 .insert(tx, "accounts")?;
         }
@@ -189,6 +231,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Account> {
         name: row.get("name")?,
         email: row.get("email")?,
         root: row.get("root")?,
+        role: Role::named(&row.get::<_, String>("role")?),
         token: MASK.to_owned(),
         created_at: row.get("created_at")?,
     })

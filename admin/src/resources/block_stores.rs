@@ -109,7 +109,7 @@ impl Editable for BlockStores {
     type Changes = BlockStoreChanges;
 
     fn create(tx: &Tx<'_>, caller: &Administrator, new: NewBlockStore) -> Result<BlockStore, ApiError> {
-        caller.must_be_root()?;
+        caller.must_own()?;
         must_be_known(tx, &new.api_code)?;
         without_login(new.username.as_deref(), new.password.as_ref())?;
         let id = Uuid::new_v4();
@@ -124,14 +124,14 @@ impl Editable for BlockStores {
     }
 
     fn update(tx: &Tx<'_>, caller: &Administrator, id: &Uuid, changes: BlockStoreChanges) -> Result<(), ApiError> {
-        caller.must_be_root()?;
+        caller.must_own()?;
         without_login(changes.username.as_deref(), changes.password.as_ref())?;
         let address = changes.address.map(checks::folder).transpose()?;
         Columns::default().with_some("address", address).update(tx, "block_stores", key(*id)).map(drop)
     }
 
     fn delete(tx: &Tx<'_>, caller: &Administrator, id: &Uuid) -> Result<(), ApiError> {
-        caller.must_be_root()?;
+        caller.must_own()?;
         let volumes = Columns::default().with("block_store_id", id.to_string()).count(tx, "volumes")?;
         if volumes > 0 {
             return Err(ApiError::conflict(format!("block store {id} holds {volumes} volumes, retired ones included")));

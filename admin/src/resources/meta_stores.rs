@@ -25,7 +25,7 @@ pub(crate) struct MetaStore {
     region_code: String,
     /// `host:port` at which mounts reach the server.
     address: String,
-    /// Masked in lists, and for all but the root account.
+    /// Masked in lists, and for all but owners.
     token: String,
     /// SHA-256 of the server's certificate (hex); absent until it first started.
     fingerprint: Option<String>,
@@ -86,7 +86,7 @@ impl Resource for MetaStores {
 
     fn show(tx: &Tx<'_>, caller: &Administrator, id: &Uuid) -> Result<MetaStore, ApiError> {
         let found = find(tx, *id)?.ok_or_else(|| ApiError::not_found(Self::ONE, id))?;
-        if !caller.root {
+        if !caller.is_owner() {
             return Ok(found);
         }
         Ok(MetaStore { token: tokens::reveal(tx, TokenKind::Server, *id)?, ..found })
@@ -100,7 +100,7 @@ impl Editable for MetaStores {
     type Changes = MetaStoreChanges;
 
     fn create(tx: &Tx<'_>, caller: &Administrator, new: NewMetaStore) -> Result<MetaStore, ApiError> {
-        caller.must_be_root()?;
+        caller.must_own()?;
         let id = Uuid::new_v4();
         let token = tokens::choose(tx, TokenKind::Server, new.token.as_ref())?;
         key(id)
@@ -112,7 +112,7 @@ impl Editable for MetaStores {
     }
 
     fn update(tx: &Tx<'_>, caller: &Administrator, id: &Uuid, changes: MetaStoreChanges) -> Result<(), ApiError> {
-        caller.must_be_root()?;
+        caller.must_own()?;
         let address = changes.address.map(checks::host_and_port).transpose()?;
         let mut columns = Columns::default().with_some("address", address);
         if let Some(wanted) = &changes.token {
@@ -123,7 +123,7 @@ impl Editable for MetaStores {
     }
 
     fn delete(tx: &Tx<'_>, caller: &Administrator, id: &Uuid) -> Result<(), ApiError> {
-        caller.must_be_root()?;
+        caller.must_own()?;
         let volumes = Columns::default().with("meta_store_id", id.to_string()).count(tx, "volumes")?;
         if volumes > 0 {
             return Err(ApiError::conflict(format!("meta store {id} serves {volumes} volumes, retired ones included")));

@@ -70,7 +70,7 @@ impl Editable for Providers {
     type Changes = ProviderChanges;
 
     fn create(tx: &Tx<'_>, caller: &Administrator, new: NewProvider) -> Result<Provider, ApiError> {
-        caller.must_be_root()?;
+        caller.must_own()?;
         let code = checks::code("code", new.code)?;
         if key(&code).count(tx, "providers")? > 0 {
             return Err(ApiError::conflict(format!("provider code {code:?} is taken")));
@@ -80,13 +80,13 @@ impl Editable for Providers {
     }
 
     fn update(tx: &Tx<'_>, caller: &Administrator, code: &String, changes: ProviderChanges) -> Result<(), ApiError> {
-        caller.must_be_root()?;
+        caller.must_own()?;
         let name = changes.name.map(|name| checks::label("name", name)).transpose()?;
         Columns::default().with_some("name", name).update(tx, "providers", key(code)).map(drop)
     }
 
     fn delete(tx: &Tx<'_>, caller: &Administrator, code: &String) -> Result<(), ApiError> {
-        caller.must_be_root()?;
+        caller.must_own()?;
         let regions = Columns::default().with("provider_code", code.clone()).count(tx, "regions")?;
         if regions > 0 {
             return Err(ApiError::conflict(format!("provider {code} has {regions} regions: delete them first")));

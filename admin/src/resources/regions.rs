@@ -74,7 +74,7 @@ impl Editable for Regions {
     type Changes = RegionChanges;
 
     fn create(tx: &Tx<'_>, caller: &Administrator, new: NewRegion) -> Result<Region, ApiError> {
-        caller.must_be_root()?;
+        caller.must_own()?;
         let (provider, code) = (new.provider_code, checks::code("code", new.code)?);
         if Columns::default().with("code", provider.clone()).count(tx, "providers")? == 0 {
             return Err(ApiError::bad(format!("`provider_code` {provider:?}: there is no such provider")));
@@ -92,13 +92,13 @@ impl Editable for Regions {
         (provider, code): &Self::Key,
         changes: RegionChanges,
     ) -> Result<(), ApiError> {
-        caller.must_be_root()?;
+        caller.must_own()?;
         let name = changes.name.map(|name| checks::label("name", name)).transpose()?;
         Columns::default().with_some("name", name).update(tx, "regions", key(provider, code)).map(drop)
     }
 
     fn delete(tx: &Tx<'_>, caller: &Administrator, (provider, code): &Self::Key) -> Result<(), ApiError> {
-        caller.must_be_root()?;
+        caller.must_own()?;
         for table in ["block_stores", "meta_stores"] {
             let stores = of_store(provider, code).count(tx, table)?;
             if stores > 0 {

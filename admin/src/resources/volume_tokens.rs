@@ -23,7 +23,7 @@ pub(crate) struct VolumeToken {
     /// Names the token without opening anything.
     id: Uuid,
     volume_id: Uuid,
-    /// Masked in lists.
+    /// Masked in lists, and for those that may only read.
     token: String,
     /// Subtree it opens, `/` for the whole volume.
     mount_path: String,
@@ -99,6 +99,9 @@ impl Resource for VolumeTokens {
         };
         // The key may be a token of somebody else's: it is not repeated.
         let found = found.ok_or_else(|| ApiError::not_found(Self::ONE, "with this token or id"))?;
+        if !caller.sees_tokens() {
+            return Ok(found);
+        }
         Ok(VolumeToken { token: tokens::reveal(tx, TokenKind::Volume, found.id)?, ..found })
     }
 }
@@ -111,7 +114,7 @@ impl Editable for VolumeTokens {
     fn create(tx: &Tx<'_>, caller: &Administrator, new: NewVolumeToken) -> Result<VolumeToken, ApiError> {
         let volume = volumes::living(tx, new.volume_id)?;
         match volume {
-            Some(volume) if caller.root || volume.account_id == caller.id => {}
+            Some(volume) if caller.is_owner() || volume.account_id == caller.id => {}
             _ => {
                 let message = format!("`volume_id` {}: there is no such volume, or it is retired", new.volume_id);
                 return Err(ApiError::bad(message));

@@ -83,7 +83,7 @@ pub(crate) struct VolumeFilter {
 pub(crate) struct NewVolume {
     /// Made where absent.
     id: Option<Uuid>,
-    /// The caller's account where absent; another one only for the root account.
+    /// The caller's account where absent; another one only for an owner.
     account_id: Option<Uuid>,
     /// 1 to 64 of A-Z, a-z, 0-9, - _ and .
     name: String,
@@ -295,7 +295,7 @@ pub(crate) fn record_use(tx: &Tx<'_>, store: Uuid, uses: &[VolumeUse]) -> Result
 /// The account that a new volume belongs to.
 fn owner(tx: &Tx<'_>, caller: &Administrator, wanted: Option<Uuid>) -> Result<Uuid, ApiError> {
     let Some(wanted) = wanted.filter(|wanted| *wanted != caller.id) else { return Ok(caller.id) };
-    caller.must_be_root()?;
+    caller.must_own()?;
     accounts::must_exist(tx, wanted)?;
     Ok(wanted)
 }

@@ -14,7 +14,7 @@ pub(super) struct Kind {
 }
 
 pub(super) const ACCOUNT: Kind =
-    Kind { name: "account", table: "accounts", key: &["id"], columns: &["id", "name", "email", "created_at"] };
+    Kind { name: "account", table: "accounts", key: &["id"], columns: &["id", "name", "role", "email", "created_at"] };
 
 pub(super) const BLOCK_API: Kind =
     Kind { name: "block API", table: "block-apis", key: &["code"], columns: &["code", "name"] };

@@ -128,6 +128,9 @@ fn id(text: &str) -> Result<String, String> {
 /// Ways to compress the frames of a volume.
 const COMPRESSIONS: [&str; 2] = ["lz4", "none"];
 
+/// What an account may do.
+const ROLES: [&str; 3] = ["owner", "reader", "tenant"];
+
 /// The fields that were given, as JSON: flags left out are left out here too.
 fn given(object: &impl Serialize) -> serde_json::Map<String, Value> {
     let value = serde_json::to_value(object).expect("flags are text, numbers and booleans");

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{COMPRESSIONS, exposed, given, id};
+use super::{COMPRESSIONS, ROLES, exposed, given, id};
 use crate::commands::configure::kind::{self, Kind};
 use crate::prompt::secret_argument;
 use crate::units;
@@ -53,6 +53,9 @@ pub(in super::super) struct Account {
     /// Where to reach it
     #[arg(long)]
     email: Option<String>,
+    /// owner: may do everything; reader: sees everything, changes nothing; tenant: its own volumes alone [default: tenant]
+    #[arg(long, value_parser = ROLES)]
+    role: Option<String>,
     /// Its token, a UUID [default: a new random one]
     #[arg(long, value_parser = secret_argument)]
     #[serde(serialize_with = "exposed")]

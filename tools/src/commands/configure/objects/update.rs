@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{COMPRESSIONS, Code, Id, RegionKey, TokenKey, VolumeKey, exposed, given};
+use super::{COMPRESSIONS, Code, Id, ROLES, RegionKey, TokenKey, VolumeKey, exposed, given};
 use crate::commands::configure::kind::{self, Kind};
 use crate::prompt::secret_argument;
 use crate::units;
@@ -70,6 +70,9 @@ pub(in super::super) struct AccountChanges {
     /// Where to reach it
     #[arg(long)]
     email: Option<String>,
+    /// What it may do
+    #[arg(long, value_parser = ROLES)]
+    role: Option<String>,
     /// A new token, a UUID: the old one opens nothing from then on
     #[arg(long, value_parser = secret_argument)]
     #[serde(serialize_with = "exposed")]
