@@ -238,6 +238,6 @@ fn mount_with_little_memory_is_slow_and_right() {
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
     // The capacity, what the rings lend the kernel, requests in flight, code.
-    assert!(peak < 400 << 10, "{peak} KiB for a mount of 64 MiB and {} MiB of files", FILES as usize * LEN >> 20);
+    assert!(peak < 400 << 10, "{peak} KiB for a mount of 64 MiB and {} MiB of files", (FILES as usize * LEN) >> 20);
     wait_for("the mount answers", 10, || fs::metadata(root.join("0")).is_ok_and(|file| file.len() == LEN as u64));
 }
