@@ -8,9 +8,11 @@ mod audit;
 mod db;
 mod error;
 mod keys;
+mod metrics;
 mod resources;
 mod server;
 
+pub use self::metrics::AdminMetrics;
 pub use audit::{AuditReport, Broken, verify_audit};
 pub use error::AdminError;
 pub use server::{AdminServer, AdminSettings, bind};

@@ -16,6 +16,7 @@ use crate::AdminError;
 use crate::api::{self, Peer};
 use crate::audit::Event;
 use crate::db::Database;
+use crate::metrics::AdminMetrics;
 use crate::resources::accounts;
 
 mod listener;
@@ -47,6 +48,7 @@ pub struct AdminServer {
     local_addr: SocketAddr,
     router: Router,
     database: Database,
+    metrics: AdminMetrics,
 }
 
 /// Begins to listen and opens the database, so that a client may connect when this is back. The address comes first:
@@ -68,11 +70,13 @@ pub async fn bind(settings: AdminSettings) -> Result<AdminServer, AdminError> {
     let version = env!("CARGO_PKG_VERSION");
     database.tell(Event { from: local_addr.to_string(), ..Event::new("admin.start") }.with("version", version)).await;
     let acceptor = settings.identity.as_ref().map(acceptor).transpose()?;
+    let metrics = AdminMetrics::default();
     Ok(AdminServer {
         listener: Listener::start(socket, local_addr, acceptor),
         local_addr,
-        router: api::router(database.clone()),
+        router: api::router(database.clone(), metrics.clone()),
         database,
+        metrics,
     })
 }
 
@@ -87,6 +91,12 @@ impl AdminServer {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// The server's numbers, which go on with it.
+    #[must_use]
+    pub fn metrics(&self) -> AdminMetrics {
+        self.metrics.clone()
     }
 
     /// Serves until `shutdown` completes; requests under way then have five seconds to end.

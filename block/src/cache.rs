@@ -44,12 +44,18 @@ impl FrameCache {
 
     /// The frame, where it is here.
     pub(crate) fn find(&self, key: FrameKey) -> Option<Bytes> {
-        match self.shard(key).entries.get_mut(&key) {
+        let mut shard = self.shard(key);
+        let Shard { entries, hits, misses, .. } = &mut *shard;
+        match entries.get_mut(&key) {
             Some(Entry::Ready { bytes, used }) => {
                 *used = true;
+                *hits += 1;
                 Some(bytes.clone())
             }
-            _ => None,
+            _ => {
+                *misses += 1;
+                None
+            }
         }
     }
 
@@ -87,6 +93,15 @@ impl FrameCache {
         self.shards.iter().map(|shard| lock(shard).used).sum()
     }
 
+    /// Frames that [`FrameCache::find`] was asked for and had, and those it had not.
+    pub(crate) fn hits_and_misses(&self) -> (u64, u64) {
+        let counts = self.shards.iter().map(|shard| {
+            let shard = lock(shard);
+            (shard.hits, shard.misses)
+        });
+        counts.fold((0, 0), |(hits, misses), (more_hits, more_misses)| (hits + more_hits, misses + more_misses))
+    }
+
     fn shard(&self, key: FrameKey) -> MutexGuard<'_, Shard> {
         let hash = self.hasher.hash_one(key);
         lock(&self.shards[hash as usize % self.shards.len()])
@@ -96,6 +111,8 @@ impl FrameCache {
 struct Shard {
     capacity: usize,
     used: usize,
+    hits: u64,
+    misses: u64,
     entries: HashMap<FrameKey, Entry>,
     /// The ready frames, next to be evicted first. One that was used meanwhile gets a second turn.
     queue: VecDeque<FrameKey>,
@@ -108,7 +125,7 @@ enum Entry {
 
 impl Shard {
     fn new(capacity: usize) -> Self {
-        Self { capacity, used: 0, entries: HashMap::new(), queue: VecDeque::new() }
+        Self { capacity, used: 0, hits: 0, misses: 0, entries: HashMap::new(), queue: VecDeque::new() }
     }
 
     fn insert(&mut self, key: FrameKey, bytes: Bytes) {

@@ -57,6 +57,12 @@ impl BlockReader {
         self.frames(&wanted).await.map(drop)
     }
 
+    /// Frames that readers found in memory, and those they did not, of all they asked for.
+    #[must_use]
+    pub fn hits_and_misses(&self) -> (u64, u64) {
+        self.cache.hits_and_misses()
+    }
+
     /// Bytes that cached frames take.
     #[must_use]
     pub fn memory_used(&self) -> usize {

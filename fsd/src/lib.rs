@@ -10,6 +10,7 @@ mod client;
 pub mod counted;
 mod data;
 mod error;
+mod meter;
 mod mount;
 mod null;
 mod ops;
@@ -19,6 +20,7 @@ mod state;
 mod trace;
 
 pub use error::MountError;
+pub use meter::MountMetrics;
 pub use mount::{Controller, Ended, Mount, Runtime};
 pub use null::NullMount;
 pub use session::{Transport, check_mount_point};

@@ -13,6 +13,7 @@ pub use end::Ended;
 pub use runtime::Runtime;
 pub(crate) use start::share_queues;
 
+use crate::meter::MountMetrics;
 use crate::session::{KernelMount, Serving, Stop, Unmounted};
 use crate::{MountError, MountSettings, Transport};
 
@@ -33,6 +34,8 @@ pub struct Controller {
 struct Shared {
     kernel: KernelMount,
     transport: Transport,
+    volume: String,
+    runtime: Runtime,
     serving: Arc<Serving>,
     end: Arc<End>,
 }
@@ -47,6 +50,18 @@ impl Mount {
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.shared.transport
+    }
+
+    /// The mount's numbers, if they are kept. They go on with it.
+    #[must_use]
+    pub fn metrics(&self) -> Option<MountMetrics> {
+        let Shared { serving, volume, transport, runtime, .. } = &*self.shared;
+        serving.meters.as_ref().map(|_| MountMetrics {
+            serving: Arc::clone(serving),
+            volume: volume.clone(),
+            transport: transport.to_string(),
+            runtime: runtime.to_string(),
+        })
     }
 
     /// A handle for those who end the mount.

@@ -65,6 +65,8 @@ pub struct MountSettings {
     pub threads: Option<usize>,
     /// How requests shall come from the kernel; `None` = over rings where the kernel has them, else the classic way.
     pub transport: Option<Transport>,
+    /// Whether operations are counted and timed, for [`crate::Mount::metrics`].
+    pub metrics: bool,
     /// What runs the serving threads.
     pub runtime: Runtime,
 }

@@ -10,6 +10,7 @@ mod greet;
 mod hosted;
 mod housekeeping;
 mod journal;
+mod metrics;
 mod peer;
 mod sessions;
 mod space;
@@ -30,6 +31,7 @@ use transport::tls::{Fingerprint, Identity};
 use crate::error::MetaError;
 use hosted::HostedVolumes;
 use journal::Journal;
+pub use metrics::MetaMetrics;
 
 /// What a metadata server is started with.
 #[derive(Debug)]
@@ -68,6 +70,7 @@ pub struct MetaServer {
     fingerprint: Fingerprint,
     volumes: Arc<HostedVolumes>,
     journal: Arc<Journal>,
+    metrics: MetaMetrics,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -90,15 +93,16 @@ impl MetaServer {
             session_grace: settings.session_grace,
         });
         let (stop, stopped) = watch::channel(false);
-        let mut running = Self { addr, fingerprint, volumes, journal, stop, threads: Vec::new() };
+        let metrics = MetaMetrics::new(count, Arc::clone(&volumes));
+        let mut running = Self { addr, fingerprint, volumes, journal, metrics, stop, threads: Vec::new() };
         let identity = Arc::new(settings.identity);
         for (index, socket) in sockets.into_iter().enumerate() {
             let (server, identity, stopped) = (Arc::clone(&server), Arc::clone(&identity), stopped.clone());
-            let cpu = cpus[index % cpus.len()];
+            let (cpu, times) = (cpus[index % cpus.len()], running.metrics.thread(index));
             running.spawn(format!("meta-{index}"), async move || {
                 pin(cpu);
                 match Listener::new(socket, &identity, CONNECTIONS_MAX) {
-                    Ok(listener) => peer::serve(server, listener, stopped).await,
+                    Ok(listener) => peer::serve(server, listener, times, stopped).await,
                     Err(error) => tracing::error!(%error, "serving thread cannot start"),
                 }
             })?;
@@ -159,6 +163,12 @@ impl MetaServer {
     #[must_use]
     pub fn last_session_report(&self, reported: u64) -> SessionReport {
         self.journal.farewell(reported)
+    }
+
+    /// The server's numbers, which go on with it.
+    #[must_use]
+    pub fn metrics(&self) -> MetaMetrics {
+        self.metrics.clone()
     }
 
     /// Whether the database takes no more writes, because one failed: only a new start mends that.

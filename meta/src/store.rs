@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use proto::Sequence;
 
-pub use fjall_kv::{FjallDatabase, FjallKv};
+pub use fjall_kv::{DatabaseUse, FjallDatabase, FjallKv};
 pub use memory::MemoryKv;
 
 /// Puts and removals that take effect together or not at all. A later change of a key wins over an earlier one.

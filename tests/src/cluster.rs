@@ -41,12 +41,23 @@ pub struct Volume {
 impl Cluster {
     /// Sets everything up with the commands of the README.
     pub fn start() -> Self {
+        Self::with_flags(&[], &[])
+    }
+
+    /// As [`Cluster::start`], with servers that can be scraped: at the addresses of the admin and the metadata server.
+    pub fn start_scraped() -> (Self, [String; 2]) {
+        let addrs = [free_addr(), free_addr()];
+        let cluster = Self::with_flags(&["--metricsAddr", &addrs[0]], &["--metricsAddr", &addrs[1]]);
+        (cluster, addrs)
+    }
+
+    fn with_flags(admin_flags: &[&str], meta_flags: &[&str]) -> Self {
         require_fuse();
         let folder = tempfile::tempdir().expect("a folder for the test");
         let home = folder.path().to_owned();
         let (admin_addr, meta_addr) = (free_addr(), free_addr());
         Outcome::of(&mut flexfs(&home, &["admin", "init", "creds", "--token", ROOT_TOKEN])).success();
-        let admin = start_admin(&home, &admin_addr);
+        let admin = start_admin(&home, &admin_addr, admin_flags);
         let configure = |args: &[&str]| Outcome::of(&mut flexfs(&home, &[&["configure"], args].concat())).success();
         configure(&["init", "creds", "--adminAddr", &admin_addr, "--token", ROOT_TOKEN]);
         let meta_store = json(&configure(&[
@@ -79,7 +90,7 @@ impl Cluster {
         let meta_token = field(&meta_store, "token");
         Outcome::of(&mut flexfs(&home, &["meta", "init", "creds", "--adminAddr", &admin_addr, "--token", &meta_token]))
             .success();
-        let meta = start_meta(&home, &meta_addr);
+        let meta = start_meta(&home, &meta_addr, meta_flags);
         let (meta_store, block_store) = (field(&meta_store, "id"), field(&block_store, "id"));
         let cluster = Self { admin, meta, admin_addr, meta_addr, meta_store, block_store, folder };
         cluster.await_meta();
@@ -155,13 +166,13 @@ impl Cluster {
 
     /// Starts the metadata server again after it was ended.
     pub fn restart_meta(&mut self) {
-        self.meta = start_meta(self.folder.path(), &self.meta_addr);
+        self.meta = start_meta(self.folder.path(), &self.meta_addr, &[]);
         self.await_meta();
     }
 
     /// A metadata server that is ready to take over when the running one is ended.
     pub fn standby_meta(&self) -> Standby {
-        Standby::ready(&meta_command(self.home(), &self.meta_addr), &self.home().join("meta.log"))
+        Standby::ready(&meta_command(self.home(), &self.meta_addr, &[]), &self.home().join("meta.log"))
     }
 
     /// Lets a standby serve in place of the ended metadata server. Starts no process.
@@ -172,7 +183,7 @@ impl Cluster {
 
     /// Starts the admin server again after it was ended.
     pub fn restart_admin(&mut self) {
-        self.admin = start_admin(self.folder.path(), &self.admin_addr);
+        self.admin = start_admin(self.folder.path(), &self.admin_addr, &[]);
     }
 
     fn await_meta_port(&self) {
@@ -188,25 +199,27 @@ impl Cluster {
     }
 }
 
-fn meta_command(home: &Path, addr: &str) -> Command {
-    flexfs(home, &["meta", "start", "--bindAddr", addr, "--dbFolder", text(&home.join("meta-db"))])
+fn meta_command(home: &Path, addr: &str, flags: &[&str]) -> Command {
+    let folder = home.join("meta-db");
+    flexfs(home, &[&["meta", "start", "--bindAddr", addr, "--dbFolder", text(&folder)], flags].concat())
 }
 
-fn start_admin(home: &Path, addr: &str) -> Daemon {
+fn start_admin(home: &Path, addr: &str, flags: &[&str]) -> Daemon {
     let folder = home.join("admin-db");
-    let mut command = flexfs(home, &["admin", "start", "--bindAddr", addr, "--dbFolder", text(&folder)]);
+    let base = ["admin", "start", "--bindAddr", addr, "--dbFolder", text(&folder)];
+    let mut command = flexfs(home, &[&base, flags].concat());
     let daemon = Daemon::start(&mut command, &home.join("admin.log"));
     wait_for("the admin server listens", 20, || std::net::TcpStream::connect(addr).is_ok());
     daemon
 }
 
-fn start_meta(home: &Path, addr: &str) -> Daemon {
-    Daemon::start(&mut meta_command(home, addr), &home.join("meta.log"))
+fn start_meta(home: &Path, addr: &str, flags: &[&str]) -> Daemon {
+    Daemon::start(&mut meta_command(home, addr, flags), &home.join("meta.log"))
 }
 
 /// An address on loopback that nobody listens on. Its port is none that the kernel gives to sockets that ask for any:
 /// such a socket of another test might take it before the server does.
-fn free_addr() -> String {
+pub fn free_addr() -> String {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Test programs that run side by side begin at different places.
     let first = std::process::id() as u16;

@@ -10,7 +10,7 @@ mod ordinary;
 mod process;
 
 pub use client::WireClient;
-pub use cluster::{Cluster, Volume};
+pub use cluster::{Cluster, Volume, free_addr};
 pub use conformance::suite;
 pub use mounted::Mounted;
 pub use ordinary::Ordinary;

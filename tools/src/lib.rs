@@ -10,6 +10,7 @@ mod dispatch;
 mod failure;
 mod lock;
 mod logging;
+mod metrics;
 mod output;
 mod paths;
 mod progress;

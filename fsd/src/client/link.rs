@@ -70,6 +70,7 @@ impl Link {
             Ok(_) => {
                 backoff.reset();
                 if let Some(lost) = lost {
+                    self.session.note_reconnect();
                     tracing::info!(away = ?lost.elapsed(), "metadata server is back");
                 }
             }

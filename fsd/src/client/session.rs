@@ -1,5 +1,6 @@
 //! `ServerSession`: this mount's life with the metadata server, shared by the connections of all threads.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,7 @@ pub(crate) struct ServerSession {
     /// One connection at a time opens a session anew or claims open files.
     renewal: tokio::sync::Mutex<Renewal>,
     ended: watch::Sender<Option<String>>,
+    reconnects: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -96,7 +98,17 @@ impl ServerSession {
             identity: Mutex::new(None),
             renewal: tokio::sync::Mutex::default(),
             ended: watch::Sender::new(None),
+            reconnects: AtomicU64::new(0),
         }
+    }
+
+    /// How often a thread made its connection again.
+    pub(crate) fn reconnects(&self) -> u64 {
+        self.reconnects.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_reconnect(&self) {
+        self.reconnects.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The metadata server, as the settings name it.

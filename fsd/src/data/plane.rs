@@ -65,6 +65,19 @@ pub(crate) struct OpenedFile {
     pub(crate) keep_cache: bool,
 }
 
+/// What a data path takes and saved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DataUse {
+    /// Frames that reads found in memory.
+    pub(crate) hits: u64,
+    /// Frames that they did not.
+    pub(crate) misses: u64,
+    /// Bytes of cached frames.
+    pub(crate) cached: u64,
+    /// Bytes written and not committed.
+    pub(crate) dirty: u64,
+}
+
 /// As long as this lives, no commit of the file is sent. Knows what was written before.
 #[derive(Debug)]
 pub(crate) struct Quiet {
@@ -171,6 +184,13 @@ impl DataPlane {
             state.observe(attr);
             state.overlay(attr);
         }
+    }
+
+    /// What it takes and what it saved, for whoever scrapes the mount.
+    pub(crate) fn usage(&self) -> DataUse {
+        let Shared { reader, budget, .. } = &*self.shared;
+        let (hits, misses) = reader.hits_and_misses();
+        DataUse { hits, misses, cached: reader.memory_used() as u64, dirty: budget.used() as u64 }
     }
 
     /// Memory of cached frames and of written bytes.

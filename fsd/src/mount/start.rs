@@ -20,6 +20,7 @@ use super::{Mount, Shared};
 use crate::adapter::Presentation;
 use crate::client::{Link, MetaClient, Rpc, ServerSession, SessionSettings};
 use crate::data::{DataPlane, DataSettings};
+use crate::meter::Meters;
 use crate::session::{
     Device, Interrupts, KernelMount, MountPoint, Serving, Stop, Wishes, Worker, handshake, obstacle, queue_count,
 };
@@ -69,6 +70,7 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
         session,
         interrupts: Interrupts::default(),
         stop: watch::Sender::new(Stop::No),
+        meters: settings.metrics.then(Meters::default),
         busy_threads: AtomicUsize::new(count),
     });
     let wanted = choose_transport(settings.transport, &settings.mount_point)?;
@@ -82,7 +84,8 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
     let transport = handshake(&device, kernel.point(), wishes).inspect_err(|_| {
         let _ = kernel.detach();
     })?;
-    let shared = Arc::new(Shared { kernel, transport, serving: Arc::clone(&serving), end });
+    let (volume, runtime) = (settings.volume_name.clone(), settings.runtime);
+    let shared = Arc::new(Shared { kernel, transport, volume, runtime, serving: Arc::clone(&serving), end });
     if let Err(error) = put_to_work(&mut crew, device, &shared) {
         shared.abandon();
         return Err(error);

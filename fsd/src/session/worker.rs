@@ -25,6 +25,7 @@ use super::notify::drop_caches;
 use super::uring::{EntryId, Ring};
 use crate::adapter::{Incoming, Operation, parse};
 use crate::client::{Link, Rpc, ServerSession};
+use crate::meter::{Meter, Meters};
 use crate::ops::{Cx, flush_everything, settle, write_back};
 use crate::state::State;
 use crate::trace::Slowest;
@@ -53,6 +54,8 @@ pub(crate) struct Serving {
     pub(crate) interrupts: Interrupts,
     /// Whether the threads shall end though the mount may be in use.
     pub(crate) stop: watch::Sender<Stop>,
+    /// What the threads count, if anybody is to see it.
+    pub(crate) meters: Option<Meters>,
     /// Threads that still work.
     pub(crate) busy_threads: AtomicUsize,
 }
@@ -83,6 +86,7 @@ pub(crate) struct Worker {
     /// When the thread woke for the requests it takes up, where they are several.
     woken: Cell<Option<Instant>>,
     slowest: Arc<Mutex<Slowest>>,
+    meter: Option<Arc<Meter>>,
 }
 
 impl Worker {
@@ -97,6 +101,7 @@ impl Worker {
         let device = Rc::new(device);
         let ring = if queues.is_empty() { None } else { Some(Ring::new(Rc::clone(&device), queues)?) };
         let slowest = serving.state.slow.join();
+        let meter = serving.meters.as_ref().map(Meters::join);
         Ok(Rc::new(Self {
             serving,
             link,
@@ -108,6 +113,7 @@ impl Worker {
             buffers: Arc::default(),
             woken: Cell::new(None),
             slowest,
+            meter,
         }))
     }
 

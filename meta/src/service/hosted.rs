@@ -15,7 +15,7 @@ use super::sessions::Session;
 use super::space::Space;
 use crate::engine::{Volume, VolumeLimits, close_recorded_sessions};
 use crate::error::MetaError;
-use crate::store::{FjallDatabase, FjallKv};
+use crate::store::{DatabaseUse, FjallDatabase, FjallKv};
 
 /// Sessions that one volume takes.
 const SESSIONS_MAX: usize = 16_384;
@@ -183,6 +183,11 @@ impl HostedVolumes {
             }
         };
         self.opened().into_iter().map(usage).collect()
+    }
+
+    /// What the database takes.
+    pub(crate) fn database_use(&self) -> DatabaseUse {
+        self.database.usage()
     }
 
     /// Whether the database takes no more writes.

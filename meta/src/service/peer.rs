@@ -16,6 +16,7 @@ use transport::server::{Arrival, Call, Listener, Peer};
 use super::Server;
 use super::greet::{Admitted, greet};
 use super::hosted::HostedVolume;
+use super::metrics::RequestTimes;
 use super::sessions::Session;
 
 /// Connections per thread that greet at once: anybody can have them, at about 64 KiB each.
@@ -31,13 +32,14 @@ const FAREWELL_MAX: Duration = Duration::from_secs(5);
 pub(super) async fn serve<A: TokenAuthority>(
     server: Arc<Server<A>>,
     listener: Listener,
+    times: Arc<RequestTimes>,
     mut stop: watch::Receiver<bool>,
 ) {
     let greetings = Arc::new(Semaphore::new(GREETINGS_MAX));
     loop {
         tokio::select! {
             arrival = listener.accept() => match arrival {
-                Some(arrival) => receive(&server, arrival, &greetings),
+                Some(arrival) => receive(&server, arrival, &times, &greetings),
                 None => break,
             },
             _ = stop.wait_for(|stop| *stop) => break,
@@ -48,19 +50,31 @@ pub(super) async fn serve<A: TokenAuthority>(
 
 /// Lets a peer greet, unless too many do. It is not refused then: it, or the same packet on its second way here over another
 /// CPU, would take that for the last word.
-fn receive<A: TokenAuthority>(server: &Arc<Server<A>>, arrival: Arrival, greetings: &Arc<Semaphore>) {
+fn receive<A: TokenAuthority>(
+    server: &Arc<Server<A>>,
+    arrival: Arrival,
+    times: &Arc<RequestTimes>,
+    greetings: &Arc<Semaphore>,
+) {
     let is_busy = greetings.available_permits() < GREETINGS_MAX - UNPROVEN_MAX;
     let arrival = if is_busy { arrival.prove_address() } else { Some(arrival) };
     match (arrival, Arc::clone(greetings).try_acquire_owned()) {
-        (Some(arrival), Ok(turn)) => drop(spawn_local(attend(Arc::clone(server), arrival, turn))),
+        (Some(arrival), Ok(turn)) => {
+            spawn_local(attend(Arc::clone(server), arrival, turn, Arc::clone(times)));
+        }
         (Some(arrival), Err(_)) => arrival.ignore(),
         (None, _) => {}
     }
 }
 
-async fn attend<A: TokenAuthority>(server: Arc<Server<A>>, arrival: Arrival, turn: OwnedSemaphorePermit) {
+async fn attend<A: TokenAuthority>(
+    server: Arc<Server<A>>,
+    arrival: Arrival,
+    turn: OwnedSemaphorePermit,
+    times: Arc<RequestTimes>,
+) {
     let from = arrival.remote_address();
-    match converse(&server, arrival, turn).await {
+    match converse(&server, arrival, turn, times).await {
         Ok(()) | Err(CallError::Lost) => {}
         Err(error) => tracing::warn!(%from, %error, "connection dropped"),
     }
@@ -70,6 +84,7 @@ async fn converse<A: TokenAuthority>(
     server: &Arc<Server<A>>,
     arrival: Arrival,
     turn: OwnedSemaphorePermit,
+    times: Arc<RequestTimes>,
 ) -> Result<(), CallError> {
     let (peer, call, hello) = timeout(GREETING_MAX, hear(arrival)).await.map_err(|_| CallError::Deadline)??;
     let Admitted { welcome, session, volume } = match greet(server, &hello, peer.remote_address()).await {
@@ -89,7 +104,7 @@ async fn converse<A: TokenAuthority>(
     peer.admit();
     call.reply(codec::encode(&Greeting::Welcome(Box::new(welcome))).into()).await?;
     while let Ok(call) = peer.accept().await {
-        spawn_local(answer(Arc::clone(&volume), Arc::clone(&session), server.sync, call));
+        spawn_local(answer(Arc::clone(&volume), Arc::clone(&session), server.sync, Arc::clone(&times), call));
     }
     Ok(())
 }
@@ -118,38 +133,53 @@ async fn turn_away(peer: &Peer, call: Call, refusal: SessionRefusal, reason: Str
     outcome
 }
 
-async fn answer(volume: Arc<HostedVolume>, session: Arc<Session>, sync: bool, mut call: Call) {
+async fn answer(
+    volume: Arc<HostedVolume>,
+    session: Arc<Session>,
+    sync: bool,
+    times: Arc<RequestTimes>,
+    mut call: Call,
+) {
     let Ok(request) = call.request(MESSAGE_MAX).await else { return };
     let begin = Instant::now();
-    let mut reply = decide(&volume, &session, sync, &request).await;
-    reply.took.micros = micros_since(begin);
+    let reply = match read(&session, &request) {
+        Ok(frame) => {
+            let mut reply = decide(&volume, &session, sync, &frame).await;
+            let took = begin.elapsed();
+            reply.took.micros = micros(took);
+            times.record(&frame.request, took);
+            reply
+        }
+        Err(refused) => refuse(&volume, refused),
+    };
     // A peer that went away in between asks again on its next connection.
     let _ = call.reply(Bytes::from(codec::encode(&reply))).await;
 }
 
-async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, request: &[u8]) -> ReplyFrame {
+/// The request, unless it is none or comes too late.
+fn read(session: &Session, request: &[u8]) -> Result<RequestFrame, Refused> {
     if !session.is_live() {
-        return refuse(volume, Refused::SessionEnded);
+        return Err(Refused::SessionEnded);
     }
-    let frame: RequestFrame = match codec::decode(request) {
-        Ok(frame) => frame,
-        Err(error) => {
-            tracing::warn!(session = %session.id(), %error, "malformed request");
-            return refuse(volume, Refused::Malformed);
-        }
-    };
+    codec::decode(request).map_err(|error| {
+        tracing::warn!(session = %session.id(), %error, "malformed request");
+        Refused::Malformed
+    })
+}
+
+async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, frame: &RequestFrame) -> ReplyFrame {
     let was_applied = || frame.operation.is_some_and(|operation| volume.engine.was_applied(session.id(), operation));
     if volume.space.refuses(&frame.request) && !was_applied() {
         return refuse(volume, Refused::Error(Errno::ENOSPC));
     }
     let now = Timespec::from_system_time(std::time::SystemTime::now());
-    let executed = volume.engine.execute(&session.context, &frame, now);
+    let executed = volume.engine.execute(&session.context, frame, now);
     let mut reply = executed.reply;
     let wait = executed.wait_durable || (sync && frame.request.is_mutation());
     if wait && reply.result.is_ok() {
         let begin = Instant::now();
         let flushed = volume.flushed().await;
-        reply.took.disk_micros = micros_since(begin);
+        reply.took.disk_micros = micros(begin.elapsed());
         match flushed {
             Ok(()) => reply.durable = reply.sequence,
             Err(errno) => reply.result = Err(Refused::Error(errno)),
@@ -158,8 +188,8 @@ async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, reque
     reply
 }
 
-fn micros_since(begin: Instant) -> u32 {
-    u32::try_from(begin.elapsed().as_micros()).unwrap_or(u32::MAX)
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 
 fn refuse(volume: &HostedVolume, refused: Refused) -> ReplyFrame {

@@ -42,11 +42,21 @@ impl Space {
         self.is_low.load(Ordering::Relaxed) && needs_room(request)
     }
 
+    /// Bytes of the disk, and how many of them are free.
+    pub(crate) fn sizes(&self) -> Option<(u64, u64)> {
+        match rustix::fs::statvfs(&self.folder) {
+            Ok(disk) => {
+                Some((disk.f_blocks.saturating_mul(disk.f_frsize), disk.f_bavail.saturating_mul(disk.f_frsize)))
+            }
+            Err(error) => {
+                tracing::warn!(folder = %self.folder.display(), %error, "cannot ask for free space");
+                None
+            }
+        }
+    }
+
     fn look(&self) {
-        let free = match rustix::fs::statvfs(&self.folder) {
-            Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
-            Err(error) => return tracing::warn!(folder = %self.folder.display(), %error, "cannot ask for free space"),
-        };
+        let Some((_, free)) = self.sizes() else { return };
         let is_low = free < RESERVE;
         if self.is_low.swap(is_low, Ordering::Relaxed) == is_low {
             return;

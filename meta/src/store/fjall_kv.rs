@@ -28,6 +28,19 @@ const JOURNAL_BYTES_MAX: u64 = 256 << 20;
 /// Threads that write tables and compact.
 const WORKERS: usize = 2;
 
+/// What a database takes at the moment.
+#[derive(Clone, Copy, Debug)]
+pub struct DatabaseUse {
+    /// Bytes on disk, journals included.
+    pub disk: u64,
+    /// Bytes of the cache of table blocks.
+    pub cache: u64,
+    /// Merges of tables under way.
+    pub compactions: u64,
+    /// Full tables in memory that are to be written.
+    pub flushes: u64,
+}
+
 /// The database of a data folder. Clones share it.
 #[derive(Clone)]
 pub struct FjallDatabase {
@@ -80,6 +93,22 @@ impl FjallDatabase {
     pub fn volumes(&self) -> Vec<VolumeId> {
         let names = self.inner.database.list_keyspace_names();
         names.iter().filter_map(|name| uuid::Uuid::parse_str(name).ok().map(VolumeId)).collect()
+    }
+
+    /// What it takes at the moment.
+    #[must_use]
+    pub fn usage(&self) -> DatabaseUse {
+        let database = &self.inner.database;
+        let disk = database.disk_space().unwrap_or_else(|error| {
+            tracing::warn!(%error, "size of the database is unknown");
+            0
+        });
+        DatabaseUse {
+            disk,
+            cache: database.cache_size(),
+            compactions: database.active_compactions() as u64,
+            flushes: database.outstanding_flushes() as u64,
+        }
     }
 
     /// Whether a write failed: the database takes no more of them until it is opened anew.

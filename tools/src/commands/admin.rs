@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ::admin::{AdminServer, AdminSettings, Broken};
+use ::metrics::Source;
 use anyhow::{Context as _, Result, bail};
 use auth::creds::AdminCreds;
 use auth::{AccountToken, Secret};
@@ -15,6 +16,7 @@ use super::systemd::{DeinitSystemd, InitSystemd, Unit};
 use super::tls_files::TlsFiles;
 use crate::cli::About;
 use crate::failure::usage;
+use crate::metrics::MetricsFlags;
 use crate::progress::Waiting;
 use crate::runtime::{self, EndSignals};
 use crate::{output, paths, prompt};
@@ -109,6 +111,8 @@ pub(crate) struct Start {
     tls: TlsFiles,
     #[command(flatten)]
     creds: CredsFile,
+    #[command(flatten)]
+    metrics: MetricsFlags,
 }
 
 const UNIT: Unit = Unit { program: "admin", description: "flexfs admin server" };
@@ -165,6 +169,7 @@ fn init_creds(arguments: InitCreds) -> Result<()> {
 }
 
 fn start(arguments: &Start) -> Result<()> {
+    let metrics = arguments.metrics.bind()?;
     let settings = arguments.settings()?;
     let fingerprint = settings.identity.as_ref().map(|identity| identity.fingerprint());
     runtime::build()?.block_on(async {
@@ -172,6 +177,7 @@ fn start(arguments: &Start) -> Result<()> {
         let waiting = Waiting::show(format!("opening {}", settings.db_folder.display()));
         let server = ::admin::bind(settings).await?;
         drop(waiting);
+        metrics.show([Box::new(server.metrics()) as Box<dyn Source>])?;
         announce(&server, fingerprint.map(|fingerprint| fingerprint.to_string()).as_deref());
         runtime::tell_systemd(NotifyState::Ready);
         let ended = async {

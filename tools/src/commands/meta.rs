@@ -18,6 +18,7 @@ use super::tls_files::TlsFiles;
 use crate::admin_client::{AdminClient, ServerClient};
 use crate::cli::About;
 use crate::failure::usage;
+use crate::metrics::MetricsFlags;
 use crate::progress::Waiting;
 use crate::runtime::{self, EndSignals};
 use crate::{output, paths, prompt, units};
@@ -108,6 +109,8 @@ struct Start {
     threads: Option<u16>,
     #[command(flatten)]
     tls: TlsFiles,
+    #[command(flatten)]
+    metrics: MetricsFlags,
 }
 
 const UNIT: Unit = Unit { program: "meta", description: "flexfs metadata server" };
@@ -162,6 +165,7 @@ impl InitCreds {
 
 impl Start {
     fn run(&self, creds_file: &Path, db_folder: PathBuf) -> Result<()> {
+        let metrics = self.metrics.bind()?;
         let creds = MetaCreds::load(creds_file)?;
         let admin = AdminClient::for_creds(&creds.admin_addr, creds.admin_fingerprint.as_deref())?;
         let settings = self.settings(db_folder)?;
@@ -170,6 +174,7 @@ impl Start {
             let waiting = Waiting::show(format!("opening {}", settings.db_folder.display()));
             let service = MetaService::start(settings, ServerClient::new(admin, creds.token))?;
             drop(waiting);
+            metrics.show([service.metrics()])?;
             println!("metadata server on {}\ncertificate SHA-256 {}", service.local_addr(), service.fingerprint());
             runtime::tell_systemd(sd_notify::NotifyState::Ready);
             let outcome = tokio::select! {

@@ -16,6 +16,7 @@ use rustix::process::{getegid, geteuid};
 
 use super::mount::{self, MountPoint, Tuning};
 use crate::admin_client::mount_target;
+use crate::metrics::MetricsFlags;
 use crate::output;
 use crate::progress::Waiting;
 use crate::runtime::{self, EndSignals};
@@ -36,10 +37,13 @@ pub(crate) struct Arguments {
     foreground: bool,
     #[command(flatten)]
     tuning: Tuning,
+    #[command(flatten)]
+    metrics: MetricsFlags,
 }
 
 /// Runs until a signal, an unmount from outside, or the failure of a part.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let metrics = arguments.metrics.bind()?;
     let place = UpFolder::place(arguments.data_folder.as_deref())?;
     // A folder that is there is asked first, so that a second `up` is told of the first one; a new one is made only for
     // a mount point that can be used.
@@ -54,10 +58,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             servers = Servers::start(&folder) => servers?,
             signal = signals.next() => bail!("ended by {signal} while starting"),
         };
-        let mounted = mount_unless(&mut signals, start_mount(&servers, mount_point.path(), arguments.tuning)).await;
+        let mounted = mount_unless(&mut signals, start_mount(&servers, mount_point.path(), arguments)).await;
         let outcome = match mounted {
             Ok(mount) => {
                 drop(waiting);
+                metrics.show(servers.metrics().into_iter().chain(mount::sources(&mount)))?;
                 if let Err(error) = output::print(welcome(&folder, &servers, &mount, mount_point.path()).as_bytes()) {
                     tracing::warn!(%error, "nobody reads what was started");
                 }
@@ -88,10 +93,11 @@ fn make(folder: &Path) -> Result<()> {
 }
 
 /// Mounts with the token that the servers gave out, as any mount would.
-async fn start_mount(servers: &Servers, mount_point: &Path, tuning: Tuning) -> Result<Mount> {
+async fn start_mount(servers: &Servers, mount_point: &Path, arguments: &Arguments) -> Result<Mount> {
     let creds = &servers.mount_creds;
     let target = mount_target(&servers.client, &creds.token).await?;
-    let mut settings = mount::settings_for(&target, creds.token.clone(), mount_point, tuning)?;
+    let mut settings = mount::settings_for(&target, creds.token.clone(), mount_point, arguments.tuning)?;
+    settings.metrics = arguments.metrics.wanted();
     // Whoever runs all of it owns the volume. Of root's it is root's already.
     settings.root_owner = Some((geteuid().as_raw(), getegid().as_raw())).filter(|(uid, _)| *uid != 0);
     Ok(runtime::on_thread("mount", || Mount::start(settings)).await??)

@@ -108,10 +108,12 @@ impl Options {
             // Who may mount is mount(8)'s business; what such a mount may do is said in its manual.
             ("user" | "users" | "owner" | "group", _) => (self.no_exec, self.no_suid) = (true, true),
             ("nonempty", None) => self.passed.push("--nonEmpty".into()),
-            ("nonEmpty" | "noMaxPages" | "verbose" | "xAttr", None) => self.passed.push(format!("--{name}")),
+            ("metricsPublic" | "nonEmpty" | "noMaxPages" | "verbose" | "xAttr", None) => {
+                self.passed.push(format!("--{name}"));
+            }
             (
-                "attrValid" | "credsFile" | "entryValid" | "maxBops" | "memCapacity" | "runtime" | "threads"
-                | "transport" | "umask" | "wait",
+                "attrValid" | "credsFile" | "entryValid" | "maxBops" | "memCapacity" | "metricsAddr" | "runtime"
+                | "threads" | "transport" | "umask" | "wait",
                 Some(value),
             ) => {
                 self.passed.push(format!("--{name}={value}"));
@@ -143,5 +145,5 @@ fn is_ignored(name: &str) -> bool {
 }
 
 const KNOWN: &str = "ro, noExec, noSUID, noATime, nonEmpty, noMaxPages, verbose, xAttr, credsFile=FILE, attrValid=SECONDS, \
-                     entryValid=SECONDS, maxBops=N, memCapacity=AMOUNT, runtime=NAME, threads=N, transport=WAY, \
+                     entryValid=SECONDS, maxBops=N, memCapacity=AMOUNT, metricsAddr=ADDR, metricsPublic, runtime=NAME, threads=N, transport=WAY, \
                      umask=OCTAL, wait=DURATION and the usual ones of mount(8)";

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use proto::Errno;
@@ -29,8 +29,21 @@ struct Whose {
 }
 
 impl Worker {
-    /// Carries out one request and answers it.
+    /// Carries out one request and answers it, and counts it where that is wished.
     pub(super) async fn carry_out(&self, incoming: Incoming, entry: Option<EntryId>) {
+        let counted = self.meter.as_ref().zip(incoming.operation.as_ref().ok()).map(|(meter, operation)| {
+            if let Operation::Write(write) = operation {
+                meter.note_written(write.data.len() as u64);
+            }
+            (meter, operation.number(), Instant::now())
+        });
+        self.answer(incoming, entry).await;
+        if let Some((meter, operation, begin)) = counted {
+            meter.record(operation, begin.elapsed());
+        }
+    }
+
+    async fn answer(&self, incoming: Incoming, entry: Option<EntryId>) {
         let cx = self.context(&incoming);
         let Incoming { unique, ino, operation, .. } = incoming;
         let whose = Whose { unique, entry };
@@ -77,6 +90,9 @@ impl Worker {
         match outcome {
             Poll::Ready(_) if is_release => {}
             Poll::Ready(outcome) => {
+                if let (Some(meter), Ok(Answer::Data(data))) = (&self.meter, &outcome) {
+                    meter.note_read(data.iter().map(|bytes| bytes.len() as u64).sum());
+                }
                 let attr_changed = match &outcome {
                     Ok(Answer::Opened { attr_changed, .. }) => *attr_changed,
                     // Perhaps the kernel reads where the file is no more: it is to ask for the length.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ::meta::{MetaServer, MetaSettings};
+use ::metrics::Source;
 use anyhow::{Context as _, Result, anyhow};
 use proto::rest::MetaRegistration;
 use transport::tls::Fingerprint;
@@ -49,6 +50,11 @@ impl MetaService {
     /// By what mounts recognise the server.
     pub(in crate::commands) fn fingerprint(&self) -> Fingerprint {
         self.server.fingerprint()
+    }
+
+    /// The server's numbers.
+    pub(in crate::commands) fn metrics(&self) -> Box<dyn Source> {
+        Box::new(self.server.metrics())
     }
 
     /// Tells the admin server, and so the mounts, which certificate to expect.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use ::metrics::Source;
 use anyhow::{Context as _, Result, bail};
 use auth::{MountFlags, VolumeToken};
 use fsd::{Controller, Ended, Mount, MountSettings};
@@ -16,6 +17,7 @@ use tokio::sync::oneshot;
 use super::daemon;
 use super::mount_point::{self, MountPoint};
 use super::start::Tuning;
+use crate::metrics::MetricsSocket;
 use crate::runtime::{self, EndSignals};
 
 /// Whom to tell that the mount is there.
@@ -58,15 +60,22 @@ pub(in crate::commands) fn settings_for(
         non_empty: false,
         threads: tuning.threads.map(usize::from),
         transport: tuning.transport.into(),
+        metrics: false,
         runtime: tuning.runtime.into(),
     })
 }
 
 /// Mounts and stays until the mount is gone: unmounted by a signal, from outside, or after its server cut it.
-pub(super) fn serve(settings: MountSettings, mount_point: MountPoint, readiness: Readiness) -> Result<()> {
+pub(super) fn serve(
+    settings: MountSettings,
+    mount_point: MountPoint,
+    readiness: Readiness,
+    metrics: MetricsSocket,
+) -> Result<()> {
     // Before anything is mounted: a signal in between would leave a mount without its daemon.
     let signals = catch_signals()?;
     let mount = Mount::start(settings)?;
+    metrics.show(sources(&mount))?;
     let controller = mount.controller();
     signals.send(controller.clone()).ok().context("the thread for signals is gone")?;
     let told = match readiness {
@@ -83,6 +92,11 @@ pub(super) fn serve(settings: MountSettings, mount_point: MountPoint, readiness:
     runtime::tell_systemd(NotifyState::Stopping);
     mount.unmount()?;
     told.and(ended)
+}
+
+/// The mount's numbers, if it keeps them.
+pub(in crate::commands) fn sources(mount: &Mount) -> Option<Box<dyn Source>> {
+    mount.metrics().map(|metrics| Box::new(metrics) as Box<dyn Source>)
 }
 
 /// Waits for the end. A mount that was cut keeps its place and refuses everything until somebody unmounts it, lest

@@ -16,6 +16,7 @@ use super::mount_point::MountPoint;
 use crate::admin_client::{AdminClient, mount_target};
 use crate::commands::creds;
 use crate::dispatch::{Caller, Invocation};
+use crate::metrics::MetricsFlags;
 use crate::progress::Waiting;
 use crate::{runtime, units};
 
@@ -50,6 +51,8 @@ pub(crate) struct Start {
     non_empty: bool,
     #[command(flatten)]
     tuning: Tuning,
+    #[command(flatten)]
+    metrics: MetricsFlags,
     /// How long to wait for servers that cannot be reached
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = wait_secs)]
     wait: u64,
@@ -141,6 +144,7 @@ impl From<RuntimeChoice> for Runtime {
 
 /// Mounts, in this process or in one that stays behind.
 pub(super) fn run(arguments: &Start, invocation: &Invocation) -> Result<()> {
+    arguments.metrics.check()?;
     // mount(8) waits for its helper to return, whoever started it.
     let is_service = invocation.caller == Caller::User && std::env::var_os("NOTIFY_SOCKET").is_some();
     let in_foreground = arguments.foreground || is_service;
@@ -153,6 +157,7 @@ pub(super) fn run(arguments: &Start, invocation: &Invocation) -> Result<()> {
 
 impl Start {
     fn serve(&self, readiness: Readiness) -> Result<()> {
+        let metrics = self.metrics.bind()?;
         let creds_file = creds::file(self.creds_file.as_deref(), || MountCreds::default_path(&self.name))?;
         let creds = MountCreds::load(&creds_file)?;
         let mount_point = MountPoint::claim(&self.mount_point)?;
@@ -165,9 +170,10 @@ impl Start {
         let settings = MountSettings {
             flags: MountFlags { ro: self.ro, no_exec: self.no_exec, no_suid: self.no_suid, no_atime: self.no_atime },
             non_empty: self.non_empty,
+            metrics: self.metrics.wanted(),
             ..live::settings_for(&target, creds.token, mount_point.path(), self.tuning)?
         };
-        live::serve(settings, mount_point, readiness)
+        live::serve(settings, mount_point, readiness, metrics)
     }
 
     /// Learns from the admin server what the token opens, waiting for it as long as the user said.

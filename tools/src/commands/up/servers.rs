@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
 
-use ::admin::AdminSettings;
+use ::admin::{AdminMetrics, AdminSettings};
+use ::metrics::Source;
 use anyhow::{Context as _, Result, anyhow};
 use auth::creds::{AdminCreds, ConfigureCreds, MetaCreds, MountCreds};
 use auth::{AccountToken, CredsError, VolumeToken};
@@ -72,6 +73,11 @@ impl Servers {
         }
     }
 
+    /// The numbers of both.
+    pub(super) fn metrics(&self) -> [Box<dyn Source>; 2] {
+        [Box::new(self.admin.metrics.clone()), self.meta.metrics()]
+    }
+
     /// Where the metadata server listens.
     pub(super) fn meta_addr(&self) -> SocketAddr {
         self.meta.local_addr()
@@ -128,6 +134,7 @@ struct AdminThread {
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<anyhow::Error>,
     thread: JoinHandle<()>,
+    metrics: AdminMetrics,
 }
 
 impl AdminThread {
@@ -135,13 +142,13 @@ impl AdminThread {
     async fn start(settings: AdminSettings) -> Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (listens, is_listening) = oneshot::channel();
-        let (failed, ended) = oneshot::channel();
+        let (tell_failure, mut ended) = oneshot::channel();
         let serve = move || {
             let outcome = runtime::build().and_then(|runtime| {
                 runtime.block_on(async {
                     let server = ::admin::bind(settings).await?;
                     // Whoever started the thread waits for this.
-                    let _ = listens.send(());
+                    let _ = listens.send(server.metrics());
                     let stopped = async {
                         // A dropped sender stops the server as well.
                         let _ = stopped.await;
@@ -151,20 +158,19 @@ impl AdminThread {
             });
             if let Err(error) = outcome {
                 // Nobody listens once the whole is being stopped.
-                let _ = failed.send(error);
+                let _ = tell_failure.send(error);
             }
         };
         let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(serve).context("starting a thread")?;
-        let mut this = Self { stop, ended, thread };
         match is_listening.await {
-            Ok(()) => Ok(this),
-            Err(_) => Err(this.failed().await),
+            Ok(metrics) => Ok(Self { stop, ended, thread, metrics }),
+            Err(_) => Err(failed(&mut ended).await),
         }
     }
 
     /// Waits for the server to fail.
     async fn failed(&mut self) -> anyhow::Error {
-        (&mut self.ended).await.unwrap_or_else(|_| anyhow!("the admin server ended")).context("admin server")
+        failed(&mut self.ended).await
     }
 
     fn stop(self) -> Result<()> {
@@ -172,4 +178,8 @@ impl AdminThread {
         let _ = self.stop.send(());
         self.thread.join().map_err(|_| anyhow!("the admin server panicked"))
     }
+}
+
+async fn failed(ended: &mut oneshot::Receiver<anyhow::Error>) -> anyhow::Error {
+    ended.await.unwrap_or_else(|_| anyhow!("the admin server ended")).context("admin server")
 }
