@@ -5,13 +5,19 @@ pub mod creds;
 
 mod authenticator;
 mod flags;
+mod moment;
+mod networks;
 mod secret;
 mod telling;
+mod throttle;
 mod token;
 
 pub use authenticator::{AuthError, Authenticator, AuthenticatorSettings, AuthorityError, TokenAuthority};
 pub use creds::CredsError;
 pub use flags::{MountFlags, UnknownFlag};
+pub use moment::Moment;
+pub use networks::{BadNetwork, Networks};
 pub use secret::Secret;
 pub use telling::Telling;
+pub use throttle::Throttle;
 pub use token::{AccountToken, ServerToken, TokenError, VolumeToken};
