@@ -21,6 +21,7 @@ mod crud;
 mod document;
 mod error;
 mod extract;
+mod feed;
 mod services;
 
 pub(crate) use callers::{Administrator, Peer, Role};

@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 use crate::AdminError;
 use crate::api::ApiError;
 use crate::audit::{self, Event, Log};
+use crate::feed::{Feed, Note};
 use crate::keys::Keys;
 
 mod columns;
@@ -39,6 +40,7 @@ struct Shared {
     audit_folder: PathBuf,
     /// How much of what strangers cause the audit log is told.
     refusals: std::sync::Mutex<Telling>,
+    feed: Arc<Feed>,
     /// The folder, locked as long as it is open.
     _folder: File,
 }
@@ -57,12 +59,18 @@ pub(crate) struct Tx<'a> {
     pub(crate) sql: Transaction<'a>,
     pub(crate) keys: &'a Keys,
     events: RefCell<Vec<Event>>,
+    notes: RefCell<Vec<Note>>,
 }
 
 impl Tx<'_> {
     /// Tells the audit log of `event`, if this transaction comes to its end.
     pub(crate) fn tell(&self, event: Event) {
         self.events.borrow_mut().push(event);
+    }
+
+    /// Tells metadata servers of `note`, if this transaction comes to its end.
+    pub(crate) fn note(&self, note: Note) {
+        self.notes.borrow_mut().push(note);
     }
 }
 
@@ -88,7 +96,14 @@ impl Database {
             .map_err(|source| AdminError::File { path: audit_folder.clone(), source })?;
         let refusals = std::sync::Mutex::new(Telling::new(Instant::now()));
         let opened = Arc::new(Mutex::new(Opened { connection, log }));
-        Ok(Self { shared: Arc::new(Shared { opened, keys, audit_folder, refusals, _folder: locked }) })
+        Ok(Self {
+            shared: Arc::new(Shared { opened, keys, feed: Arc::default(), audit_folder, refusals, _folder: locked }),
+        })
+    }
+
+    /// What transactions changed.
+    pub(crate) fn feed(&self) -> &Arc<Feed> {
+        &self.shared.feed
     }
 
     /// Runs `work` as one transaction. An error leaves the database as it was.
@@ -98,7 +113,7 @@ impl Database {
     ) -> Result<T, ApiError> {
         let shared = Arc::clone(&self.shared);
         let mut opened = Arc::clone(&shared.opened).lock_owned().await;
-        let running = tokio::task::spawn_blocking(move || opened.run(&shared.keys, work));
+        let running = tokio::task::spawn_blocking(move || opened.run(&shared, work));
         running.await.unwrap_or_else(|error| Err(ApiError::internal("a transaction did not end", &error)))
     }
 
@@ -140,31 +155,33 @@ impl Database {
 }
 
 impl Opened {
-    fn run<T>(&mut self, keys: &Keys, work: impl FnOnce(&Tx<'_>) -> Result<T, ApiError>) -> Result<T, ApiError> {
-        let (value, told) = self.transact(keys, work)?;
+    fn run<T>(&mut self, shared: &Shared, work: impl FnOnce(&Tx<'_>) -> Result<T, ApiError>) -> Result<T, ApiError> {
+        let (value, told, notes) = self.transact(&shared.keys, work)?;
+        // Still with the database in hand: the next transaction's word comes later.
+        shared.feed.publish(notes);
         if told {
-            self.log.catch_up(&self.connection, keys);
+            self.log.catch_up(&self.connection, &shared.keys);
         }
         Ok(value)
     }
 
-    /// One transaction with the lines that tell of it; whether there are any.
+    /// One transaction with the lines that tell of it; whether there are any, and what metadata servers must hear.
     fn transact<T>(
         &mut self,
         keys: &Keys,
         work: impl FnOnce(&Tx<'_>) -> Result<T, ApiError>,
-    ) -> Result<(T, bool), ApiError> {
+    ) -> Result<(T, bool, Vec<Note>), ApiError> {
         let sql = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let tx = Tx { sql, keys, events: RefCell::default() };
+        let tx = Tx { sql, keys, events: RefCell::default(), notes: RefCell::default() };
         let value = work(&tx)?;
-        let Tx { sql, events, .. } = tx;
+        let Tx { sql, events, notes, .. } = tx;
         let events = events.into_inner();
         let told = !events.is_empty();
         if told {
             audit::record(&sql, keys, events)?;
         }
         sql.commit()?;
-        Ok((value, told))
+        Ok((value, told, notes.into_inner()))
     }
 }
 

@@ -7,6 +7,7 @@ mod api;
 mod audit;
 mod db;
 mod error;
+mod feed;
 mod keys;
 mod metrics;
 mod resources;

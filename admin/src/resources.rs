@@ -8,5 +8,6 @@ pub(crate) mod meta_stores;
 pub(crate) mod providers;
 pub(crate) mod regions;
 pub(crate) mod sessions;
+pub(crate) mod token_use;
 pub(crate) mod volume_tokens;
 pub(crate) mod volumes;

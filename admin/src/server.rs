@@ -113,6 +113,8 @@ impl AdminServer {
             () = tell_untold(&self.database) => {}
             () = shutdown => {}
         }
+        // These answers never end by themselves.
+        self.database.feed().close();
         drop(stop);
         let ended = match tokio::time::timeout(DRAIN_MAX, serving).await {
             Ok(ended) => ended.map_err(AdminError::Serve),

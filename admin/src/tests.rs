@@ -1,6 +1,8 @@
 //! A real server on a free port, driven by a real client over pinned TLS.
 
 mod audit;
+mod bounds;
+mod feed;
 mod hostile;
 mod restart;
 mod roles;

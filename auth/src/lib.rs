@@ -12,7 +12,9 @@ mod telling;
 mod throttle;
 mod token;
 
-pub use authenticator::{AuthError, Authenticator, AuthenticatorSettings, AuthorityError, TokenAuthority};
+pub use authenticator::{
+    AuthError, Authenticator, AuthenticatorSettings, AuthorityError, MarkKey, Remembered, TokenAuthority, TokenMark,
+};
 pub use creds::CredsError;
 pub use flags::{MountFlags, UnknownFlag};
 pub use moment::Moment;

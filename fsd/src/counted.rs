@@ -1,11 +1,14 @@
 //! Pure parts of the daemon for whoever counts their instructions. In no product: behind the feature `counted`.
 
+use std::sync::Arc;
+
+use auth::MountFlags;
 use bytes::Bytes;
 use fuse_backend_rs::abi::fuse_abi::{self as abi, Opcode};
 use proto::{Attr, Close, FileKind, InodeId, Timespec};
 
 use crate::adapter::{Answer, Open, Presentation, bytes_of, encode, parse};
-use crate::state::{HandleTable, OpenFiles};
+use crate::state::{HandleTable, LiveFlags, OpenFiles};
 
 pub use crate::data::CountedFile;
 
@@ -69,7 +72,8 @@ impl KernelMessages {
     #[must_use]
     pub fn new(count: u64) -> Self {
         let valid = std::time::Duration::from_secs(1);
-        let presentation = Presentation { root: InodeId::ROOT, attr_valid: valid, entry_valid: valid, no_suid: false };
+        let flags = Arc::new(LiveFlags::new(MountFlags::default()));
+        let presentation = Presentation { root: InodeId::ROOT, attr_valid: valid, entry_valid: valid, flags };
         let requests = (0..count).flat_map(|number| {
             let read = abi::ReadIn { fh: number, offset: number << 12, size: 4096, ..Default::default() };
             let write = abi::WriteIn { fh: number, offset: number << 12, size: 4096, ..Default::default() };

@@ -143,6 +143,11 @@ impl Controller {
 }
 
 impl Shared {
+    /// Lets the kernel's mount follow the restrictions that hold now.
+    fn restrict_kernel(&self) {
+        self.kernel.restrict(|| self.serving.state.flags.current());
+    }
+
     fn unmount(&self) -> Result<(), MountError> {
         // The threads of an undisturbed mount end by themselves when the kernel says that it is gone.
         if self.kernel.unmount()? == Unmounted::Detached {

@@ -47,7 +47,7 @@ impl NullMount {
         {
             return Err(MountError::Kernel { path: mount_point.to_owned(), reason });
         }
-        let (kernel, device) = KernelMount::new(point, "null", MountFlags::default())?;
+        let (kernel, device) = KernelMount::new(point, "null", MountFlags::default(), MountFlags::default())?;
         let mut mount = Self { kernel, threads: Vec::new() };
         let wishes = Wishes { transport, own_umask: false, max_pages: true, passthrough };
         let agreed = handshake(&device, mount.kernel.point(), wishes)?;

@@ -8,5 +8,5 @@ mod service;
 mod verify;
 
 pub use error::MetaError;
-pub use service::{MetaMetrics, MetaServer, MetaSettings};
+pub use service::{Ear, MetaMetrics, MetaServer, MetaSettings};
 pub use verify::{Findings, verify};

@@ -2,9 +2,10 @@
 //!
 //! One thread pinned to each core, with its own socket on the shared port, its own single-threaded runtime and the
 //! connections that the kernel hands it; requests are answered on the thread that received them. What they share is the engine's
-//! volumes, the session table and the authenticator. Housekeeping (token watch, expiry, sweeping) runs on a thread of
-//! its own, waiting for the disk on another.
+//! volumes, the session table and the authenticator. Housekeeping (lost mounts, sweeping) runs on a thread of its own,
+//! the watch over tokens on another, waiting for the disk on a third.
 
+mod bounds;
 mod committer;
 mod greet;
 mod hosted;
@@ -12,18 +13,22 @@ mod housekeeping;
 mod journal;
 mod metrics;
 mod peer;
+mod remembered;
 mod sessions;
 mod space;
+mod token_use;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
-use auth::{Authenticator, AuthenticatorSettings, TokenAuthority};
-use proto::rest::{SessionReport, VolumeUse};
-use tokio::sync::watch;
+use auth::{Authenticator, AuthenticatorSettings, Throttle, TokenAuthority};
+use proto::feed::FeedLine;
+use proto::rest::{SessionReport, TokenUse, VolumeUse};
+use tokio::sync::{mpsc, watch as flag};
 use transport::cpus::{allowed_cpus, pin};
 use transport::server::{self, Listener};
 use transport::tls::{Fingerprint, Identity};
@@ -32,6 +37,8 @@ use crate::error::MetaError;
 use hosted::HostedVolumes;
 use journal::Journal;
 pub use metrics::MetaMetrics;
+use remembered::RememberedFile;
+use token_use::TokenUses;
 
 /// What a metadata server is started with.
 #[derive(Debug)]
@@ -57,10 +64,26 @@ pub struct MetaSettings {
 /// State that all serving threads share.
 pub(crate) struct Server<A> {
     authenticator: Authenticator<A>,
+    throttle: Throttle,
+    token_use: Arc<TokenUses>,
+    remembered: Arc<RememberedFile>,
     volumes: Arc<HostedVolumes>,
     journal: Arc<Journal>,
     sync: bool,
     session_grace: Duration,
+}
+
+/// Where a server hears of changes that its authority tells unasked.
+#[derive(Clone, Debug)]
+pub struct Ear {
+    lines: mpsc::Sender<FeedLine>,
+}
+
+impl Ear {
+    /// Tells the server; waits while it has much to do. `false` once it stopped.
+    pub async fn tell(&self, line: FeedLine) -> bool {
+        self.lines.send(line).await.is_ok()
+    }
 }
 
 /// A running metadata server. Dropping it stops it.
@@ -71,7 +94,9 @@ pub struct MetaServer {
     volumes: Arc<HostedVolumes>,
     journal: Arc<Journal>,
     metrics: MetaMetrics,
-    stop: watch::Sender<bool>,
+    token_use: Arc<TokenUses>,
+    ear: Ear,
+    stop: flag::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -83,18 +108,29 @@ impl MetaServer {
         let sockets = server::bind(settings.bind_addr, count)?;
         let addr = sockets[0].local_addr().map_err(|source| MetaError::Thread { source })?;
         let fingerprint = settings.identity.fingerprint();
-        let volumes = Arc::new(HostedVolumes::open(&settings.db_folder, settings.db_cache_max)?);
         let journal = Arc::new(Journal::new());
+        let volumes = HostedVolumes::open(&settings.db_folder, settings.db_cache_max, Arc::clone(&journal))?;
+        let volumes = Arc::new(volumes);
+        let key = |purpose: &str| settings.identity.derived_secret(purpose);
+        let authenticator = Authenticator::new(authority, settings.authenticator, &key("marks of volume tokens"));
+        let remembered = Arc::new(RememberedFile::new(&settings.db_folder, &key("known volume tokens")));
+        authenticator.recall(remembered.load(SystemTime::now()), Instant::now());
+        let token_use = Arc::new(TokenUses::default());
         let server = Arc::new(Server {
-            authenticator: Authenticator::new(authority, settings.authenticator),
+            authenticator,
+            throttle: Throttle::default(),
+            token_use: Arc::clone(&token_use),
+            remembered,
             volumes: Arc::clone(&volumes),
             journal: Arc::clone(&journal),
             sync: settings.sync,
             session_grace: settings.session_grace,
         });
-        let (stop, stopped) = watch::channel(false);
         let metrics = MetaMetrics::new(count, Arc::clone(&volumes));
-        let mut running = Self { addr, fingerprint, volumes, journal, metrics, stop, threads: Vec::new() };
+        let (stop, stopped) = flag::channel(false);
+        let (lines, heard) = mpsc::channel(UNHEARD_MAX);
+        let (ear, threads) = (Ear { lines }, Vec::new());
+        let mut running = Self { addr, fingerprint, volumes, journal, metrics, token_use, ear, stop, threads };
         let identity = Arc::new(settings.identity);
         for (index, socket) in sockets.into_iter().enumerate() {
             let (server, identity, stopped) = (Arc::clone(&server), Arc::clone(&identity), stopped.clone());
@@ -107,6 +143,8 @@ impl MetaServer {
                 }
             })?;
         }
+        let (watching, ending) = (Arc::clone(&server), stopped.clone());
+        running.spawn("meta-tokens".to_owned(), async move || watch::run(watching, heard, ending).await)?;
         running.spawn("meta-housekeeping".to_owned(), async move || housekeeping::run(server, stopped).await)?;
         Ok(running)
     }
@@ -171,6 +209,18 @@ impl MetaServer {
         self.metrics.clone()
     }
 
+    /// The tokens that have mounts here, and those that had one since this was asked last.
+    #[must_use]
+    pub fn token_use(&self) -> Vec<TokenUse> {
+        self.token_use.take(&self.volumes)
+    }
+
+    /// Where to tell the server what changed.
+    #[must_use]
+    pub fn ear(&self) -> Ear {
+        self.ear.clone()
+    }
+
     /// Whether the database takes no more writes, because one failed: only a new start mends that.
     #[must_use]
     pub fn is_broken(&self) -> bool {
@@ -205,6 +255,8 @@ impl Drop for MetaServer {
 
 /// Connections per serving thread: each of some thousand mounts has one for each of its cores, spread over our threads.
 const CONNECTIONS_MAX: usize = 16_384;
+/// Changes that were told and not acted on yet.
+const UNHEARD_MAX: usize = 1024;
 /// Threads per runtime for opening volumes and deleting objects.
 const BLOCKING_THREADS_MAX: usize = 4;
 

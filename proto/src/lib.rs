@@ -2,6 +2,7 @@
 
 pub mod codec;
 pub mod dirent;
+pub mod feed;
 pub mod limits;
 pub mod rest;
 

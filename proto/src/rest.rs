@@ -46,6 +46,15 @@ pub struct TokenGrant {
     pub mount_path: String,
     /// Mount flags of volume and token together, comma separated.
     pub flags: String,
+    /// When the token ends, in seconds since 1970; absent = never. The metadata server sees to it.
+    #[serde(default)]
+    pub expires: Option<i64>,
+    /// Mounts it may have at a time; 0 = no bound.
+    #[serde(default)]
+    pub mounts_max: u32,
+    /// Networks that mounts may come from, as a comma-separated list of CIDR blocks; empty = any.
+    #[serde(default)]
+    pub networks: String,
 }
 
 /// `PUT /v1/meta-stores/self`, with a metadata token: a metadata server says how it is recognised.
@@ -126,6 +135,16 @@ pub enum SessionChange {
     End,
     /// It was not opened.
     Refuse,
+}
+
+/// One volume token's use in `PUT /v1/volume-tokens/use`, with a metadata token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TokenUse {
+    /// Id of the token's record.
+    pub token_id: Uuid,
+    /// Mounts that use it now.
+    pub mounts: u32,
 }
 
 /// Body of every error status.

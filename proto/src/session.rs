@@ -76,6 +76,8 @@ pub struct Welcome {
     pub volume: VolumeSettings,
     /// Effective mount flags, as bits.
     pub flags: u32,
+    /// Since when they hold, as in [`Event::FlagsChanged`].
+    pub flags_since: i64,
     /// The directory that the token's mount path names: the root of this mount.
     pub root: Attr,
 }
@@ -148,6 +150,13 @@ pub struct VolumeSettings {
 pub enum Event {
     /// The session is over for good; the reason is for the log.
     SessionEnded(String),
+    /// Other restrictions hold from here on: all of them, not only the new ones.
+    FlagsChanged {
+        /// Effective mount flags, as bits.
+        flags: u32,
+        /// Since when, in microseconds since 1970: of two words the newer counts.
+        since: i64,
+    },
 }
 
 /// Mount flags as bits of a message. The names and the rules are `auth`'s.

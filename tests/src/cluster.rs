@@ -147,6 +147,13 @@ impl Cluster {
         field(&self.configure(&args), "token")
     }
 
+    /// Makes a token of the whole volume with further flags of `create volume-token`; itself and its id.
+    #[track_caller]
+    pub fn create_bounded_token(&self, volume: &Volume, flags: &[&str]) -> (String, String) {
+        let made = self.configure(&[&["create", "volume-token", "--volumeID", &volume.id], flags].concat());
+        (field(&made, "token"), field(&made, "id"))
+    }
+
     /// Writes a credentials file for `token`, as `mount.flexfs init creds` does.
     #[track_caller]
     pub fn mount_creds(&self, volume: &str, token: &str) -> PathBuf {

@@ -6,6 +6,7 @@
 mod configure;
 mod error;
 mod exchange;
+mod feed;
 mod mount;
 mod server;
 
@@ -17,6 +18,7 @@ use transport::tls::{Fingerprint, Trust};
 
 pub use configure::ConfigureClient;
 pub use error::ClientError;
+pub use feed::Feed;
 pub use mount::mount_target;
 pub use server::ServerClient;
 

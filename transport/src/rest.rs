@@ -14,6 +14,8 @@ use crate::tls::{self, GENERAL_PREFIX, Trust};
 const EXCHANGE_MAX: Duration = Duration::from_secs(20);
 /// Connecting takes no longer.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// An answer that does not end is asked for anew after this.
+const ENDLESS_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Longest body that is read, in bytes: a list of ten thousand volumes fits.
 const BODY_MAX: usize = 16 << 20;
 
@@ -32,6 +34,38 @@ pub struct Response {
     pub status: u16,
     /// The body; empty for 204.
     pub body: Vec<u8>,
+}
+
+/// Lines of an answer that does not end.
+#[derive(Debug)]
+pub struct Lines {
+    response: reqwest::Response,
+    addr: String,
+    /// Read and not handed out.
+    buffer: Vec<u8>,
+    line_max: usize,
+}
+
+impl Lines {
+    /// The next line without its end; `None` where the server ended the answer. Waits without end. Dropping the future
+    /// loses nothing.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, TransportError> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let mut line: Vec<u8> = self.buffer.drain(..=end).collect();
+                line.pop();
+                return Ok(Some(line));
+            }
+            if self.buffer.len() > self.line_max {
+                let reason = format!("a line of its answer exceeds {} bytes: is this an admin server?", self.line_max);
+                return Err(TransportError::Unreachable { addr: self.addr.clone(), reason });
+            }
+            match self.response.chunk().await.map_err(|error| unreachable(&self.addr, &error))? {
+                Some(chunk) => self.buffer.extend_from_slice(&chunk),
+                None => return Ok(None),
+            }
+        }
+    }
 }
 
 impl Response {
@@ -81,7 +115,31 @@ impl HttpsClient {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let mut response = request.send().await.map_err(|error| unreachable(&self.addr, &error))?;
+        let response = request.send().await.map_err(|error| unreachable(&self.addr, &error))?;
+        self.whole(response).await
+    }
+
+    /// Asks for an answer that does not end, of lines of at most `line_max` bytes. Another status than 200 is an answer
+    /// that ends.
+    pub async fn lines(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        bearer: &str,
+        line_max: usize,
+    ) -> Result<Result<Lines, Response>, TransportError> {
+        let request = self.client.get(format!("{}{path}", self.base)).bearer_auth(bearer).query(query);
+        let asked = tokio::time::timeout(EXCHANGE_MAX, request.timeout(ENDLESS_MAX).send()).await;
+        let late = |_| TransportError::Unreachable { addr: self.addr.clone(), reason: "no answer in time".to_owned() };
+        let response = asked.map_err(late)?.map_err(|error| unreachable(&self.addr, &error))?;
+        if response.status() != reqwest::StatusCode::OK {
+            return self.whole(response).await.map(Err);
+        }
+        Ok(Ok(Lines { response, addr: self.addr.clone(), buffer: Vec::new(), line_max }))
+    }
+
+    /// Status and body of an answer that ends.
+    async fn whole(&self, mut response: reqwest::Response) -> Result<Response, TransportError> {
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&self.addr, &error))? {

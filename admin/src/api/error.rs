@@ -74,6 +74,10 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
+    pub(super) fn too_many_listeners() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too many metadata servers listen for changes: try again later")
+    }
+
     pub(super) fn no_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "no such route: GET /openapi.json lists them")
     }

@@ -4,22 +4,27 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
-use proto::rest::{MetaRegistration, MountTarget, SessionReport, TokenGrant, ValidateRequest, VolumeUse};
+use proto::rest::{MetaRegistration, MountTarget, SessionReport, TokenGrant, TokenUse, ValidateRequest, VolumeUse};
 
 use super::ApiError;
 use super::callers::{MetaServer, Mount};
 use super::crud::Routes;
 use super::extract::Body;
+use super::feed;
 use crate::db::Database;
-use crate::resources::{meta_stores, sessions, volume_tokens, volumes};
+use crate::resources::{meta_stores, sessions, token_use, volume_tokens, volumes};
 
 /// Longest report in bytes: some 8,000 volumes, or 2,000 sessions.
 const STATS_BODY_MAX: usize = 1 << 20;
+/// Longest report on tokens in bytes: some 50,000 of them.
+const TOKEN_USE_BODY_MAX: usize = 4 << 20;
 
 const MOUNT_TARGET: &str = "/v1/volumes/for-token/";
 const VALIDATE: &str = "/v1/volume-tokens/validate";
+const TOKEN_USE: &str = "/v1/volume-tokens/use";
 const REGISTER: &str = "/v1/meta-stores/self";
 const STATS: &str = "/v1/volumes/stats";
+const CHANGES: &str = "/v1/meta-stores/self/changes";
 const RETIRED: &str = "/v1/volumes/retired";
 const SESSIONS: &str = "/v1/sessions/report";
 
@@ -29,7 +34,9 @@ pub(super) fn add_to(mut routes: Routes) -> Routes {
         .router
         .route(MOUNT_TARGET, get(mount_target))
         .route(VALIDATE, post(validate))
+        .route(TOKEN_USE, put(token_use))
         .route(REGISTER, put(register))
+        .route(CHANGES, get(feed::changes))
         .route(STATS, put(stats))
         .route(RETIRED, get(retired))
         .route(SESSIONS, post(report_sessions));
@@ -42,9 +49,17 @@ pub(super) fn add_to(mut routes: Routes) -> Routes {
         .takes::<ValidateRequest>()
         .answers::<TokenGrant>(200);
     document
+        .operation("put", TOKEN_USE, "Metadata token: the volume tokens in use here; those that are not named are not")
+        .takes_list_of::<TokenUse>()
+        .answers_nothing(204);
+    document
         .operation("put", REGISTER, "Metadata token: how this metadata server is recognised")
         .takes::<MetaRegistration>()
         .answers_nothing(204);
+    document
+        .operation("get", CHANGES, "Metadata token: what changes, a line of JSON each, without end")
+        .query::<feed::After>()
+        .answers_nothing(200);
     document
         .operation("put", STATS, "Metadata token: use of the volumes of this meta store; others are passed over")
         .takes_list_of::<VolumeUse>()
@@ -71,6 +86,15 @@ async fn validate(
 ) -> Result<Json<TokenGrant>, ApiError> {
     let grant = database.run(move |tx| volume_tokens::grant(tx, store, &request.token)).await?;
     grant.map(Json).ok_or_else(ApiError::no_such_token)
+}
+
+async fn token_use(
+    State(database): State<Database>,
+    MetaServer(store): MetaServer,
+    Body(uses): Body<Vec<TokenUse>, TOKEN_USE_BODY_MAX>,
+) -> Result<StatusCode, ApiError> {
+    database.run(move |tx| token_use::record(tx, store, &uses)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn register(

@@ -10,7 +10,12 @@ use crate::keys::Keys;
 
 /// The steps from an empty file to the newest schema; `user_version` counts those that were taken. A step that was
 /// released is never edited.
-const STEPS: &[&str] = &[include_str!("step1.sql"), include_str!("audit.sql"), include_str!("roles.sql")];
+const STEPS: &[&str] = &[
+    include_str!("step1.sql"),
+    include_str!("audit.sql"),
+    include_str!("roles.sql"),
+    include_str!("token_bounds.sql"),
+];
 
 /// Another process may hold the file for a moment (a backup).
 const BUSY_MAX: Duration = Duration::from_secs(5);

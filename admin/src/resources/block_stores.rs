@@ -1,5 +1,6 @@
 //! Block stores: where the bytes of volumes lie.
 
+use proto::feed::Change;
 use proto::{BlockStoreSettings, Redacted};
 use rusqlite::Row;
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use uuid::Uuid;
 use super::{checks, regions};
 use crate::api::{Administrator, ApiError, Editable, Resource};
 use crate::db::{Columns, Tx, uuid};
+use crate::feed::Note;
 
 /// The table.
 pub(crate) struct BlockStores;
@@ -127,7 +129,12 @@ impl Editable for BlockStores {
         caller.must_own()?;
         without_login(changes.username.as_deref(), changes.password.as_ref())?;
         let address = changes.address.map(checks::folder).transpose()?;
-        Columns::default().with_some("address", address).update(tx, "block_stores", key(*id)).map(drop)
+        Columns::default().with_some("address", address).update(tx, "block_stores", key(*id))?;
+        let kept_here = Columns::default().with("block_store_id", id.to_string()).with("retired", false);
+        for volume in kept_here.select(tx, "volumes", "id", |row| uuid(row, "id"))? {
+            tx.note(Note::Changed(Change::VolumeChanged(volume)));
+        }
+        Ok(())
     }
 
     fn delete(tx: &Tx<'_>, caller: &Administrator, id: &Uuid) -> Result<(), ApiError> {

@@ -1,6 +1,6 @@
 //! What values are accepted. Each check returns the value in its usual form or says what would be right.
 
-use auth::MountFlags;
+use auth::{Moment, MountFlags, Networks};
 use proto::{BLOCK_SIZE_MAX, BLOCK_SIZE_MIN, NAME_MAX};
 
 use crate::api::ApiError;
@@ -94,6 +94,18 @@ pub(super) fn prefix(text: String) -> Result<String, ApiError> {
 pub(super) fn flags(list: &str) -> Result<String, ApiError> {
     let flags = MountFlags::parse(list).map_err(|error| ApiError::bad(format!("`flags`: {error}")))?;
     Ok(flags.to_string())
+}
+
+/// Networks, in their usual form; empty = all.
+pub(super) fn networks(list: &str) -> Result<String, ApiError> {
+    let networks: Networks = list.parse().map_err(|error| ApiError::bad(format!("`allowed_networks`: {error}")))?;
+    Ok(networks.to_string())
+}
+
+/// When something ends, in seconds since 1970: RFC 3339, a duration from `now` on, or `never`.
+pub(super) fn expiry(text: &str, now: Moment) -> Result<Option<i64>, ApiError> {
+    let expiry = Moment::parse_expiry(text, now).map_err(|error| ApiError::bad(format!("`expires`: {error}")))?;
+    Ok(expiry.map(|moment| moment.0))
 }
 
 /// Bytes in a block.

@@ -13,6 +13,7 @@ use crate::api::{Administrator, ApiError, Editable, Resource};
 use crate::audit::Event;
 use crate::db::tokens::{self, MASK, TokenKind};
 use crate::db::{Columns, Tx, uuid};
+use crate::feed::Note;
 
 /// The table.
 pub(crate) struct MetaStores;
@@ -118,6 +119,7 @@ impl Editable for MetaStores {
         if let Some(wanted) = &changes.token {
             let token = tokens::choose(tx, TokenKind::Server, Some(wanted))?;
             columns = columns.and(tokens::columns(tx, TokenKind::Server, *id, &token));
+            tx.note(Note::ServerToken(*id));
         }
         columns.update(tx, "meta_stores", key(*id)).map(drop)
     }
@@ -128,6 +130,7 @@ impl Editable for MetaStores {
         if volumes > 0 {
             return Err(ApiError::conflict(format!("meta store {id} serves {volumes} volumes, retired ones included")));
         }
+        tx.note(Note::ServerToken(*id));
         key(*id).delete(tx, "meta_stores").map(drop)
     }
 }

@@ -1,8 +1,9 @@
 //! Volume tokens: each opens a subtree of one volume, with flags of its own on top of the volume's.
 
-use auth::MountFlags;
-use proto::Redacted;
+use auth::{Moment, MountFlags};
+use proto::feed::Change;
 use proto::rest::{MountTarget, TokenGrant};
+use proto::{Redacted, Timespec};
 use rusqlite::Row;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -13,6 +14,7 @@ use super::{checks, meta_stores};
 use crate::api::{Administrator, ApiError, Editable, Resource};
 use crate::db::tokens::{self, MASK, TokenKind};
 use crate::db::{Columns, Tx, uuid};
+use crate::feed::Note;
 
 /// The table.
 pub(crate) struct VolumeTokens;
@@ -30,6 +32,19 @@ pub(crate) struct VolumeToken {
     /// Mount flags added to those of the volume, comma separated.
     flags: String,
     notes: String,
+    /// The same in seconds since 1970.
+    #[serde(skip)]
+    expires: Option<i64>,
+    /// When it ends; absent = never.
+    expires_at: Option<String>,
+    /// Mounts it may have at a time; 0 = no bound.
+    max_mounts: u32,
+    /// Networks that mounts may come from, CIDR blocks, comma separated; empty = any.
+    allowed_networks: String,
+    /// Mounts it has, as the metadata server said last.
+    mounts: u32,
+    /// When it was last known to have a mount; absent = never.
+    last_used_at: Option<String>,
     created_at: String,
 }
 
@@ -43,7 +58,7 @@ pub(crate) struct VolumeTokenFilter {
 }
 
 /// A new volume token.
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewVolumeToken {
     volume_id: Uuid,
@@ -56,6 +71,14 @@ pub(crate) struct NewVolumeToken {
     flags: String,
     #[serde(default)]
     notes: String,
+    /// When it ends: RFC 3339, or a duration from now on such as 30d; never where absent.
+    expires: Option<String>,
+    /// Mounts it may have at a time; no bound where absent.
+    #[serde(default)]
+    max_mounts: u32,
+    /// Networks that mounts may come from, CIDR blocks, comma separated; any where absent.
+    #[serde(default)]
+    allowed_networks: String,
 }
 
 /// Changes of a volume token.
@@ -65,6 +88,15 @@ pub(crate) struct VolumeTokenChanges {
     mount_path: Option<String>,
     flags: Option<String>,
     notes: Option<String>,
+    /// A UUID: the old token ends, and its mounts.
+    #[schema(value_type = Option<String>)]
+    token: Option<Redacted>,
+    /// When it ends: RFC 3339, a duration from now on such as 30d, or never.
+    expires: Option<String>,
+    /// Mounts it may have at a time; 0 = no bound. Those that it has stay.
+    max_mounts: Option<u32>,
+    /// Networks that mounts may come from, CIDR blocks, comma separated; empty = any.
+    allowed_networks: Option<String>,
 }
 
 impl Resource for VolumeTokens {
@@ -107,7 +139,7 @@ impl Resource for VolumeTokens {
 }
 
 impl Editable for VolumeTokens {
-    const FIXED: &'static [&'static str] = &["id", "volume_id", "token", "created_at"];
+    const FIXED: &'static [&'static str] = &["id", "volume_id", "expires_at", "mounts", "last_used_at", "created_at"];
     type New = NewVolumeToken;
     type Changes = VolumeTokenChanges;
 
@@ -131,23 +163,38 @@ impl Editable for VolumeTokens {
         changes: VolumeTokenChanges,
     ) -> Result<(), ApiError> {
         let id = Self::show(tx, caller, key_text)?.id;
-        Columns::default()
+        let mut columns = Columns::default();
+        // A change may repeat the token.
+        if let Some(wanted) = &changes.token
+            && tokens::find(tx, TokenKind::Volume, &wanted.0)? != Some(id)
+        {
+            let token = tokens::choose(tx, TokenKind::Volume, Some(wanted))?;
+            columns = columns.and(tokens::columns(tx, TokenKind::Volume, id, &token));
+        }
+        if let Some(text) = &changes.expires {
+            columns = columns.with("expires", checks::expiry(text, now())?);
+        }
+        columns
             .with_some("mount_path", changes.mount_path.map(|path| checks::mount_path(&path)).transpose()?)
             .with_some("flags", changes.flags.map(|flags| checks::flags(&flags)).transpose()?)
             .with_some("notes", changes.notes.map(checks::notes).transpose()?)
-            .update(tx, "volume_tokens", key(id))
-            .map(drop)
+            .with_some("max_mounts", changes.max_mounts)
+            .with_some("allowed_networks", changes.allowed_networks.map(|list| checks::networks(&list)).transpose()?)
+            .update(tx, "volume_tokens", key(id))?;
+        tx.note(Note::Changed(Change::TokenChanged(id)));
+        Ok(())
     }
 
     fn delete(tx: &Tx<'_>, caller: &Administrator, key_text: &String) -> Result<(), ApiError> {
         let id = Self::show(tx, caller, key_text)?.id;
+        tx.note(Note::Changed(Change::TokenGone(id)));
         key(id).delete(tx, "volume_tokens").map(drop)
     }
 }
 
 /// Makes the token that comes with a new volume. Returns its id and itself.
 pub(super) fn first_token(tx: &Tx<'_>, volume_id: Uuid) -> Result<(Uuid, String), ApiError> {
-    let new = NewVolumeToken { volume_id, token: None, mount_path: None, flags: String::new(), notes: String::new() };
+    let new = NewVolumeToken { volume_id, ..NewVolumeToken::default() };
     let id = insert(tx, new)?;
     Ok((id, tokens::reveal(tx, TokenKind::Volume, id)?))
 }
@@ -155,6 +202,9 @@ pub(super) fn first_token(tx: &Tx<'_>, volume_id: Uuid) -> Result<(Uuid, String)
 /// What the holder of the token `id` mounts; `None` if its volume is retired.
 pub(crate) fn mount_target(tx: &Tx<'_>, id: Uuid) -> Result<Option<MountTarget>, ApiError> {
     let Some((token, volume)) = opened(tx, id)? else { return Ok(None) };
+    if let Some(expires_at) = token.expires.filter(|expires| *expires <= now().0).and(token.expires_at.as_ref()) {
+        return Err(ApiError::unauthorized(format!("the volume token expired at {expires_at}")));
+    }
     let (meta_addr, meta_fingerprint) = meta_stores::place(tx, volume.meta_store_id)?
         .ok_or_else(|| ApiError::internal("a volume without meta store", &volume.id))?;
     Ok(Some(MountTarget {
@@ -175,6 +225,9 @@ pub(crate) fn grant(tx: &Tx<'_>, store: Uuid, token: &Redacted) -> Result<Option
             token_id: id,
             volume: volumes::settings(tx, &volume)?,
             flags: flags_of_both(&token, &volume)?,
+            expires: token.expires,
+            mounts_max: token.max_mounts,
+            networks: token.allowed_networks,
             mount_path: token.mount_path,
         })),
         _ => Ok(None),
@@ -202,9 +255,18 @@ fn insert(tx: &Tx<'_>, new: NewVolumeToken) -> Result<Uuid, ApiError> {
         .with("mount_path", checks::mount_path(new.mount_path.as_deref().unwrap_or("/"))?)
         .with("flags", checks::flags(&new.flags)?)
         .with("notes", checks::notes(new.notes)?)
+        .with("expires", new.expires.map(|text| checks::expiry(&text, now())).transpose()?.flatten())
+        .with("max_mounts", new.max_mounts)
+        .with("allowed_networks", checks::networks(&new.allowed_networks)?)
         .and(tokens::columns(tx, TokenKind::Volume, id, &token))
         .insert(tx, "volume_tokens")?;
+    // Somebody may have tried it before it was made, and be remembered as wrong.
+    tx.note(Note::Changed(Change::TokenChanged(id)));
     Ok(id)
+}
+
+fn now() -> Moment {
+    Moment(Timespec::from_system_time(std::time::SystemTime::now()).secs)
 }
 
 fn key(id: Uuid) -> Columns {
@@ -212,6 +274,7 @@ fn key(id: Uuid) -> Columns {
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<VolumeToken> {
+    let expires: Option<i64> = row.get("expires")?;
     Ok(VolumeToken {
         id: uuid(row, "id")?,
         volume_id: uuid(row, "volume_id")?,
@@ -219,6 +282,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<VolumeToken> {
         mount_path: row.get("mount_path")?,
         flags: row.get("flags")?,
         notes: row.get("notes")?,
+        expires,
+        expires_at: expires.map(|seconds| Moment(seconds).to_string()),
+        max_mounts: row.get("max_mounts")?,
+        allowed_networks: row.get("allowed_networks")?,
+        mounts: row.get("mounts")?,
+        last_used_at: row.get("last_used_at")?,
         created_at: row.get("created_at")?,
     })
 }

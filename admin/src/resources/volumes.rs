@@ -1,5 +1,6 @@
 //! Volumes: one namespace each. Deleting one retires it: its tokens end, its name is free, its record stays.
 
+use proto::feed::Change;
 use proto::rest::VolumeUse;
 use proto::{Compression, VolumeId, VolumeSettings};
 use rusqlite::Row;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 use super::{accounts, block_stores, checks, meta_stores, volume_tokens};
 use crate::api::{Administrator, ApiError, Editable, Resource};
 use crate::db::{Columns, Tx, number, uuid};
+use crate::feed::Note;
 
 /// The table.
 pub(crate) struct Volumes;
@@ -235,8 +237,9 @@ impl Editable for Volumes {
             .with_some("max_inodes", quota("max_inodes", changes.max_inodes)?)
             .with_some("flags", changes.flags.map(|flags| checks::flags(&flags)).transpose()?)
             .with_some("notes", changes.notes.map(checks::notes).transpose()?)
-            .update(tx, "volumes", key(volume.id))
-            .map(drop)
+            .update(tx, "volumes", key(volume.id))?;
+        tx.note(Note::Changed(Change::VolumeChanged(volume.id)));
+        Ok(())
     }
 
     fn delete(tx: &Tx<'_>, caller: &Administrator, key_text: &String) -> Result<(), ApiError> {
@@ -245,6 +248,7 @@ impl Editable for Volumes {
             "UPDATE volumes SET retired_at = strftime('%Y-%m-%dT%H:%M:%SZ', 'now') WHERE id = ? AND retired = 0",
             [volume.id.to_string()],
         )?;
+        tx.note(Note::Changed(Change::VolumeGone(volume.id)));
         Ok(())
     }
 }

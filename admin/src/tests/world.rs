@@ -4,11 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use auth::AccountToken;
+use proto::feed::LINE_MAX;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use transport::rest::HttpsClient;
+use transport::rest::{HttpsClient, Lines};
 use transport::tls::{Identity, Trust};
 
 use crate::{AdminError, AdminSettings, bind};
@@ -78,6 +79,11 @@ impl World {
     pub(super) async fn reopen(self) -> Self {
         let (folder, root) = self.close().await;
         Self::open(folder, root).await
+    }
+
+    /// The changes that a metadata server hears of, from the start line on.
+    pub(super) async fn feed(&self, meta_token: &str, query: &[(&str, &str)]) -> Lines {
+        self.client.lines("/v1/meta-stores/self/changes", query, meta_token, LINE_MAX).await.unwrap().unwrap()
     }
 
     pub(super) async fn call(&self, bearer: &str, method: &str, path: &str, body: Value) -> Answer {

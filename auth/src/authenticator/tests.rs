@@ -41,6 +41,8 @@ const SETTINGS: AuthenticatorSettings = AuthenticatorSettings {
     entries_max: 100,
 };
 
+const KEY: MarkKey = [7; 32];
+
 fn grant() -> TokenGrant {
     TokenGrant {
         token_id: Uuid::from_u128(7),
@@ -61,6 +63,9 @@ fn grant() -> TokenGrant {
         },
         mount_path: "/".to_owned(),
         flags: String::new(),
+        expires: None,
+        mounts_max: 0,
+        networks: String::new(),
     }
 }
 
@@ -78,7 +83,7 @@ fn world(permits: usize) -> World {
         questions: AtomicUsize::new(0),
         gate: Semaphore::new(permits),
     });
-    let authenticator = Arc::new(Authenticator::new(Arc::clone(&oracle), SETTINGS));
+    let authenticator = Arc::new(Authenticator::new(Arc::clone(&oracle), SETTINGS, &KEY));
     World { oracle, authenticator, token: VolumeToken::generate(), start: Instant::now() }
 }
 
@@ -157,7 +162,7 @@ async fn good_token_is_asked_about_again_after_its_time() {
     world.ask_at(59).await.unwrap();
     assert_eq!(world.oracle.asked(), 1);
     world.oracle.answers(Err(AuthorityError::Rejected));
-    assert_eq!(world.ask_at(60).await, Err(AuthError::Rejected));
+    assert_eq!(world.ask_at(60).await, Err(AuthError::Ended));
     assert_eq!(world.oracle.asked(), 2);
 }
 
@@ -177,13 +182,13 @@ async fn good_token_opens_within_the_grace_while_the_authority_is_away() {
     let world = world(100);
     world.ask_at(0).await.unwrap();
     world.oracle.answers(away());
-    for secs in [60, 300, 659] {
+    for secs in [60, 300, 599] {
         world.ask_at(secs).await.unwrap();
     }
-    let error = world.ask_at(660).await.unwrap_err();
+    let error = world.ask_at(600).await.unwrap_err();
     assert_eq!(error, AuthError::Unavailable("connection refused".to_owned()));
     world.oracle.answers(Ok(grant()));
-    world.ask_at(661).await.unwrap();
+    world.ask_at(601).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,7 +208,7 @@ async fn rejection_ends_the_grace() {
     let world = world(100);
     world.ask_at(0).await.unwrap();
     world.oracle.answers(Err(AuthorityError::Rejected));
-    assert_eq!(world.ask_at(60).await, Err(AuthError::Rejected));
+    assert_eq!(world.ask_at(60).await, Err(AuthError::Ended));
     world.oracle.answers(away());
     assert!(matches!(world.ask_at(65).await, Err(AuthError::Unavailable(_))));
 }
@@ -257,5 +262,99 @@ async fn nothing_shows_a_token() {
     let error = world.ask_at(0).await.unwrap_err();
     let shown = format!("{error} {error:?} {:?} {}", world.authenticator, AuthError::Rejected);
     assert!(!shown.contains(world.token.expose()), "{shown}");
-    assert!(world.authenticator.slots.iter().all(|slot| slot.key()[..] != world.token.expose().as_bytes()[..32]));
+    assert!(world.authenticator.slots.iter().all(|slot| slot.key().0[..] != world.token.expose().as_bytes()[..32]));
+}
+
+#[tokio::test]
+async fn token_that_changed_is_asked_about_at_once_and_has_no_grace() {
+    let world = world(100);
+    world.ask_at(0).await.unwrap();
+    world.oracle.answers(away());
+    world.authenticator.heed(&Change::TokenChanged(Uuid::from_u128(8)));
+    world.ask_at(1).await.unwrap();
+    for change in [Change::TokenGone(Uuid::from_u128(7)), Change::VolumeChanged(Uuid::from_u128(1))] {
+        world.oracle.answers(Ok(grant()));
+        world.ask_at(2).await.unwrap();
+        world.oracle.answers(away());
+        world.authenticator.heed(&change);
+        assert!(matches!(world.ask_at(2).await, Err(AuthError::Unavailable(_))), "{change:?}");
+        world.authenticator.heed(&change);
+    }
+}
+
+#[tokio::test]
+async fn answer_that_a_change_overtook_is_not_given() {
+    let world = world(0);
+    let caller = world.caller();
+    world.settle().await;
+    world.oracle.answers(Err(AuthorityError::Rejected));
+    world.authenticator.heed(&Change::TokenGone(Uuid::from_u128(7)));
+    world.oracle.gate.add_permits(2);
+    assert_eq!(caller.await.unwrap(), Err(AuthError::Rejected));
+    assert_eq!(world.oracle.asked(), 2);
+}
+
+#[tokio::test]
+async fn token_that_is_made_after_it_was_tried_opens_at_once() {
+    let world = world(100);
+    world.oracle.answers(Err(AuthorityError::Rejected));
+    world.ask_at(0).await.unwrap_err();
+    world.oracle.answers(Ok(grant()));
+    world.authenticator.heed(&Change::TokenChanged(Uuid::from_u128(7)));
+    world.ask_at(0).await.unwrap();
+}
+
+#[tokio::test]
+async fn doubt_asks_again_and_leaves_the_grace() {
+    let world = world(100);
+    let first = world.ask_at(0).await.unwrap();
+    world.authenticator.doubt_all();
+    world.oracle.answers(away());
+    world.ask_at(1).await.unwrap();
+    assert_eq!(world.oracle.asked(), 2);
+    world.oracle.answers(Ok(grant()));
+    let again = world.ask_at(2).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &again), "an answer that tells nothing new is the same");
+    world.oracle.answers(away());
+    world.authenticator.doubt_all();
+    assert!(world.ask_at(602).await.is_err());
+}
+
+#[tokio::test]
+async fn grant_is_held_until_a_change_comes() {
+    let world = world(100);
+    let granted = world.ask_at(0).await.unwrap();
+    let mark = world.authenticator.mark(&world.token);
+    assert!(world.authenticator.holds(&mark, &granted) && world.authenticator.knows(&mark, world.start));
+    world.authenticator.heed(&Change::VolumeGone(Uuid::from_u128(1)));
+    assert!(!world.authenticator.holds(&mark, &granted) && !world.authenticator.knows(&mark, world.start));
+}
+
+#[tokio::test]
+async fn restart_keeps_what_is_left_of_the_grace_and_no_token() {
+    let world = world(100);
+    world.ask_at(0).await.unwrap();
+    world.oracle.answers(away());
+    let remembered = world.authenticator.remember(world.start + Duration::from_secs(500));
+    assert_eq!((remembered.len(), remembered[0].age), (1, Duration::from_secs(500)));
+    assert!(!format!("{remembered:?}").contains(world.token.expose()));
+    let next = Authenticator::new(Arc::clone(&world.oracle), SETTINGS, &KEY);
+    let start = world.start + Duration::from_secs(1000);
+    next.recall(remembered.clone(), start);
+    next.authenticate(&world.token, start + Duration::from_secs(99)).await.unwrap();
+    let late = next.authenticate(&world.token, start + Duration::from_secs(101)).await;
+    assert!(matches!(late, Err(AuthError::Unavailable(_))), "{late:?}");
+    let stranger = Authenticator::new(Arc::clone(&world.oracle), SETTINGS, &[8; 32]);
+    stranger.recall(remembered, start);
+    stranger.authenticate(&world.token, start).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn token_recalled_is_asked_about_where_the_authority_is_there() {
+    let world = world(100);
+    world.ask_at(0).await.unwrap();
+    let next = Authenticator::new(Arc::clone(&world.oracle), SETTINGS, &KEY);
+    next.recall(world.authenticator.remember(world.start), world.start);
+    world.oracle.answers(Err(AuthorityError::Rejected));
+    assert_eq!(next.authenticate(&world.token, world.start).await, Err(AuthError::Ended));
 }

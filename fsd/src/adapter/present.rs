@@ -1,12 +1,15 @@
 //! How files show themselves to the kernel.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fuse_backend_rs::abi::fuse_abi as abi;
 use proto::{Attr, FileKind, InodeId, VolumeStat};
 
+use crate::state::LiveFlags;
+
 /// What every reply of a mount has in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Presentation {
     /// The directory that the mount shows as its root.
     pub(crate) root: InodeId,
@@ -14,8 +17,8 @@ pub(crate) struct Presentation {
     pub(crate) attr_valid: Duration,
     /// How long the kernel may trust that a name stands for a file.
     pub(crate) entry_valid: Duration,
-    /// Whether set-id bits of regular files are hidden.
-    pub(crate) no_suid: bool,
+    /// Restrictions: with `noSUID`, set-id bits of regular files are hidden.
+    pub(crate) flags: Arc<LiveFlags>,
 }
 
 /// The inode that a node id of the kernel stands for.
@@ -52,7 +55,8 @@ impl Presentation {
     }
 
     fn attr(&self, attr: &Attr) -> abi::Attr {
-        let hidden = if self.no_suid && attr.kind == FileKind::Regular { SET_ID_BITS } else { 0 };
+        let is_hidden = attr.kind == FileKind::Regular && self.flags.current().no_suid;
+        let hidden = if is_hidden { SET_ID_BITS } else { 0 };
         abi::Attr {
             ino: attr.ino.0,
             size: attr.size,

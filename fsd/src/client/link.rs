@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
+use auth::MountFlags;
 use proto::{Errno, Event, Welcome, codec};
 use tokio::sync::watch;
 use transport::TransportError;
@@ -96,6 +97,11 @@ impl Link {
             tokio::select! {
                 event = line.connection.next_event() => match event.as_deref().map(codec::decode::<Event>) {
                     Ok(Ok(Event::SessionEnded(reason))) => return self.session.end(&reason),
+                    Ok(Ok(Event::FlagsChanged { flags, since })) => match MountFlags::from_bits(flags) {
+                        Ok(flags) => self.session.take_up_flags(flags, since),
+                        // What a flag of a later version forbids is not known here.
+                        Err(error) => return self.session.end(&format!("restricted by the server: {error}")),
+                    },
                     Ok(Err(error)) => tracing::warn!(%error, "event of the metadata server cannot be read"),
                     Err(_) => return,
                 },

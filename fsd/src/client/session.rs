@@ -59,6 +59,7 @@ pub(crate) struct ServerSession {
     renewal: tokio::sync::Mutex<Renewal>,
     ended: watch::Sender<Option<String>>,
     reconnects: AtomicU64,
+    flags_changed: watch::Sender<MountFlags>,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +93,7 @@ impl ServerSession {
         Self {
             settings,
             files,
+            flags_changed: watch::Sender::new(flags.current()),
             flags,
             known_dirs,
             root: OnceLock::new(),
@@ -143,6 +145,18 @@ impl ServerSession {
         let mut ended = self.ended.subscribe();
         let reason = ended.wait_for(Option::is_some).await.map(|reason| reason.clone());
         reason.ok().flatten().expect("the sender lives as long as the session, and the condition was met")
+    }
+
+    /// Goes by restrictions that the server says hold since `since`.
+    pub(super) fn take_up_flags(&self, flags: MountFlags, since: i64) {
+        if self.flags.take_up(flags, since) {
+            self.flags_changed.send_replace(self.flags.current());
+        }
+    }
+
+    /// Tells of restrictions as they change.
+    pub(crate) fn flags_changed(&self) -> watch::Receiver<MountFlags> {
+        self.flags_changed.subscribe()
     }
 
     fn identity(&self) -> Option<Identity> {
@@ -227,7 +241,7 @@ impl ServerSession {
         let failed = |reason: String| Failed::Ended(MountError::Server { addr: self.settings.addr.clone(), reason });
         let flags = MountFlags::from_bits(welcome.flags)
             .map_err(|error| failed(format!("it restricts the mount in a way this version does not know: {error}")))?;
-        self.flags.restrict(flags);
+        self.take_up_flags(flags, welcome.flags_since);
         // The server may have lost its newest commits, or applied some whose replies did not arrive.
         self.known_dirs.clear();
         let root = *self.root.get_or_init(|| welcome.root.ino);

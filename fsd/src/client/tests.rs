@@ -150,6 +150,7 @@ fn greeting(hello: Hello, seen: &Seen) -> Greeting {
         resumed: resume.is_some(),
         volume: volume(),
         flags: 0,
+        flags_since: 0,
         root: attr(1),
     }))
 }

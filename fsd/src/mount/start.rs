@@ -29,7 +29,7 @@ use crate::{MountError, MountSettings, Transport};
 
 /// What a thread needs to serve.
 struct Post {
-    serving: Arc<Serving>,
+    shared: Arc<Shared>,
     device: Device,
     /// The kernel's rings that are the thread's; none where requests come over the device.
     queues: Vec<u16>,
@@ -74,7 +74,7 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
         busy_threads: AtomicUsize::new(count),
     });
     let wanted = choose_transport(settings.transport, &settings.mount_point)?;
-    let (kernel, device) = KernelMount::new(point, &settings.volume_name, flags.current())?;
+    let (kernel, device) = KernelMount::new(point, &settings.volume_name, flags.own(), flags.current())?;
     let wishes = Wishes {
         transport: wanted,
         own_umask: settings.umask.is_some(),
@@ -89,6 +89,10 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
     if let Err(error) = put_to_work(&mut crew, device, &shared) {
         shared.abandon();
         return Err(error);
+    }
+    // Read-only by the token alone, which may change: the file system is not made so, only this mount of it.
+    if flags.current().ro && !flags.own().ro {
+        shared.restrict_kernel();
     }
     tracing::info!(volume = %settings.volume_name, path = %shared.kernel.point().path().display(), threads = count,
         flags = %flags.current(), %transport, runtime = %settings.runtime, "mounted");
@@ -135,17 +139,17 @@ fn data_plane(settings: &MountSettings, welcome: &Welcome) -> Result<DataPlane, 
     })
 }
 
-fn presentation(settings: &MountSettings, welcome: &Welcome, flags: &LiveFlags) -> Presentation {
+fn presentation(settings: &MountSettings, welcome: &Welcome, flags: &Arc<LiveFlags>) -> Presentation {
     Presentation {
         root: welcome.root.ino,
         attr_valid: settings.attr_valid,
         entry_valid: settings.entry_valid,
-        no_suid: flags.current().no_suid,
+        flags: Arc::clone(flags),
     }
 }
 
 /// Gives each thread a descriptor of its own and its share of the kernel's rings, and waits until all serve.
-fn put_to_work(crew: &mut Crew, device: Device, shared: &Shared) -> Result<(), MountError> {
+fn put_to_work(crew: &mut Crew, device: Device, shared: &Arc<Shared>) -> Result<(), MountError> {
     let clones = (1..crew.posts.len()).map(|_| device.clone_attached()).collect::<Result<Vec<_>, _>>();
     let clones = clones.map_err(|source| MountError::Thread { source })?;
     let mut queues = match shared.transport {
@@ -154,9 +158,9 @@ fn put_to_work(crew: &mut Crew, device: Device, shared: &Shared) -> Result<(), M
     };
     let (report, reports) = mpsc::channel();
     for (index, (post, device)) in crew.posts.drain(..).zip(std::iter::once(device).chain(clones)).enumerate() {
-        let (serving, queues, report) = (Arc::clone(&shared.serving), queues[index].split_off(0), report.clone());
+        let (shared, queues, report) = (Arc::clone(shared), queues[index].split_off(0), report.clone());
         // A thread that is gone already has said why in the log; its report is missed below.
-        let _ = post.send(Post { serving, device, queues, report });
+        let _ = post.send(Post { shared, device, queues, report });
     }
     drop(report);
     for _ in 0..crew.threads.len() {
@@ -269,8 +273,8 @@ async fn give_root_away(link: &Rc<Link>, welcome: &Welcome, owner: (u32, u32)) -
 const GIVING_MAX: Duration = Duration::from_secs(10);
 
 async fn work(post: Post, link: Rc<Link>, is_first: bool, end: &Arc<End>) {
-    let Post { serving, device, queues, report } = post;
-    let worker = match Worker::new(serving, link, device, &queues) {
+    let Post { shared, device, queues, report } = post;
+    let worker = match Worker::new(Arc::clone(&shared.serving), link, device, &queues) {
         Ok(worker) => worker,
         Err(error) => return drop(report.send(Err(error))),
     };
@@ -281,9 +285,23 @@ async fn work(post: Post, link: Rc<Link>, is_first: bool, end: &Arc<End>) {
         spawn_local(async move { end.set(Ended::SessionEnded(watching.watch_session().await)) });
         let writing = Rc::clone(&worker);
         spawn_local(async move { writing.write_back().await });
+        spawn_local(restrict_kernel(shared));
     }
     if let Err(error) = worker.run(is_first).await {
         tracing::error!(%error, "serving thread failed");
+    }
+}
+
+/// Lets the kernel's mount follow the restrictions that hold. Does not end.
+async fn restrict_kernel(shared: Arc<Shared>) {
+    let mut changed = shared.serving.session.flags_changed();
+    while changed.changed().await.is_ok() {
+        tracing::info!(flags = %*changed.borrow_and_update(), "other restrictions hold");
+        let shared = Arc::clone(&shared);
+        // The kernel may ask this thread something meanwhile.
+        if let Err(panic) = tokio::task::spawn_blocking(move || shared.restrict_kernel()).await {
+            tracing::error!(%panic, "the kernel's mount keeps its restrictions");
+        }
     }
 }
 

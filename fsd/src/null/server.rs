@@ -1,8 +1,9 @@
 //! `Server`: every request of the null file system, answered on the spot.
 
-use std::sync::{LazyLock, RwLock};
+use std::sync::{Arc, LazyLock, RwLock};
 use std::time::Duration;
 
+use auth::MountFlags;
 use bytes::Bytes;
 use proto::dirent::DirRecord;
 use proto::{Attr, Errno, InodeId, Timespec, VolumeStat};
@@ -14,7 +15,7 @@ use crate::adapter::{
     encode, parse,
 };
 use crate::session::MESSAGE_LEN;
-use crate::state::HandleId;
+use crate::state::{HandleId, LiveFlags};
 
 /// What the threads share.
 #[derive(Debug)]
@@ -29,7 +30,8 @@ impl Server {
     /// An empty file system, with the times of a real mount's defaults.
     pub(super) fn new(backings: Option<Backings>) -> Self {
         let valid = Duration::from_secs(1);
-        let presentation = Presentation { root: InodeId::ROOT, attr_valid: valid, entry_valid: valid, no_suid: false };
+        let flags = Arc::new(LiveFlags::new(MountFlags::default()));
+        let presentation = Presentation { root: InodeId::ROOT, attr_valid: valid, entry_valid: valid, flags };
         Self { tree: RwLock::new(Tree::new(now())), presentation, backings }
     }
 

@@ -65,8 +65,9 @@ fn world_with_umask<C>(flags: &str, umask: Option<u16>, client: C) -> Cx<C> {
     };
     let data = DataPlane::new(Arc::new(MemoryStore::new()), &volume, DataSettings { memory_max: 16 << 20 }).unwrap();
     let second = Duration::from_secs(1);
-    let presentation = Presentation { root: DIR, attr_valid: second, entry_valid: second, no_suid: flags.no_suid };
-    let state = State::new(presentation, umask, Arc::new(LiveFlags::new(flags)), Arc::default(), Arc::default(), data);
+    let flags = Arc::new(LiveFlags::new(flags));
+    let presentation = Presentation { root: DIR, attr_valid: second, entry_valid: second, flags: Arc::clone(&flags) };
+    let state = State::new(presentation, umask, flags, Arc::default(), Arc::default(), data);
     Cx { state: Arc::new(state), client, caller: Caller::ROOT, ino: DIR, now: NOW }
 }
 

@@ -1,10 +1,11 @@
 //! The mount itself: made and undone by system call as root, through fusermount3 as anybody else.
 
 use std::ffi::CString;
+use std::sync::Mutex;
 
 use auth::MountFlags;
 use rustix::io::Errno as OsError;
-use rustix::mount::{MountFlags as KernelFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags as KernelFlags, UnmountFlags, mount, mount_remount, unmount};
 
 use super::buffers::WRITE_MAX;
 use super::device::Device;
@@ -20,6 +21,7 @@ pub(crate) struct KernelMount {
     device: Option<String>,
     /// Whether fusermount3 made it, and is to undo it.
     by_helper: bool,
+    restricting: Mutex<()>,
 }
 
 /// How a mount went away.
@@ -32,8 +34,16 @@ pub(crate) enum Unmounted {
 }
 
 impl KernelMount {
-    /// Mounts on `point`, with restrictions `flags` in the kernel too. INIT is to be answered on the device next.
-    pub(crate) fn new(point: MountPoint, volume: &str, flags: MountFlags) -> Result<(Self, Device), MountError> {
+    /// Mounts on `point`, with restrictions in the kernel too: `own` for good, `flags` until [`KernelMount::restrict`]
+    /// says otherwise. INIT is to be answered on the device next.
+    pub(crate) fn new(
+        point: MountPoint,
+        volume: &str,
+        own: MountFlags,
+        flags: MountFlags,
+    ) -> Result<(Self, Device), MountError> {
+        // A file system that began read-only stays so: what may be lifted is left to the mount of it, and to the daemon.
+        let flags = MountFlags { ro: own.ro, ..flags };
         if rustix::process::geteuid().is_root() {
             Self::by_system_call(point, volume, flags)
         } else {
@@ -75,7 +85,28 @@ impl KernelMount {
         if let Some(device) = &device {
             raise_read_ahead(device);
         }
-        Self { point, device, by_helper }
+        Self { point, device, by_helper, restricting: Mutex::default() }
+    }
+
+    /// Lets the kernel's mount follow `flags`. Only root may; elsewhere, and while a file is open for writing, the daemon
+    /// alone refuses changes. May block, so a serving thread must not do it.
+    pub(crate) fn restrict(&self, flags: impl FnOnce() -> MountFlags) {
+        // The flags are looked up in turn, so that the last of several callers applies the newest.
+        let _turn = self.restricting.lock().expect("no code under this lock panics");
+        if self.by_helper || !self.is_mounted() {
+            return;
+        }
+        let flags = flags();
+        let remount = |flags: MountFlags| {
+            mount_remount(self.point.path(), KernelFlags::BIND | kernel_flags(flags) | access_times(flags), "")
+        };
+        let done = match remount(flags) {
+            Err(OsError::BUSY) if flags.ro => remount(MountFlags { ro: false, ..flags }),
+            done => done,
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, %flags, "the kernel's mount keeps its restrictions; the daemon goes by the new ones");
+        }
     }
 
     /// Where it is mounted.
@@ -130,6 +161,11 @@ impl KernelMount {
     fn is_mounted(&self) -> bool {
         self.device.is_some() && self.point.mounted_device() == self.device
     }
+}
+
+/// A remount without a word on access times would leave them as they are.
+fn access_times(flags: MountFlags) -> KernelFlags {
+    if flags.no_atime { KernelFlags::empty() } else { KernelFlags::RELATIME }
 }
 
 const SUBTYPE: &str = "flexfs";

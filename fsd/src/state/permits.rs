@@ -1,6 +1,7 @@
-//! Mount flags as decisions about operations. The kernel mount and the metadata server decide too; here a restriction
-//! that came after mounting holds at once.
+//! Mount flags as decisions about operations. The kernel mount and the metadata server decide too; here what changed
+//! after mounting holds at once.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use auth::MountFlags;
@@ -8,23 +9,42 @@ use proto::Errno;
 
 use crate::adapter::Open;
 
-/// The restrictions of a mount. They only ever grow.
+/// The restrictions of a mount: its own, for as long as it lives, and those that the server says hold now.
 #[derive(Debug)]
-pub(crate) struct LiveFlags(AtomicU32);
+pub(crate) struct LiveFlags {
+    own: MountFlags,
+    /// Both together.
+    bits: AtomicU32,
+    /// Since when the server's hold, by its clock in microseconds.
+    since: Mutex<i64>,
+}
 
 impl LiveFlags {
-    pub(crate) fn new(flags: MountFlags) -> Self {
-        Self(AtomicU32::new(flags.bits()))
+    /// The mount's own restrictions.
+    pub(crate) fn new(own: MountFlags) -> Self {
+        Self { own, bits: AtomicU32::new(own.bits()), since: Mutex::new(i64::MIN) }
     }
 
-    /// Adds restrictions.
-    pub(crate) fn restrict(&self, flags: MountFlags) {
-        self.0.fetch_or(flags.bits(), Ordering::Relaxed);
+    /// Restrictions of the mount's own, whatever the server says.
+    pub(crate) fn own(&self) -> MountFlags {
+        self.own
+    }
+
+    /// Takes up what the server says, unless a newer word came before: words come over several connections. Whether
+    /// anything is other than it was.
+    pub(crate) fn take_up(&self, flags: MountFlags, since: i64) -> bool {
+        let mut newest = self.since.lock().expect("no code under this lock panics");
+        if since < *newest {
+            return false;
+        }
+        *newest = since;
+        let bits = self.own.union(flags).bits();
+        self.bits.swap(bits, Ordering::Relaxed) != bits
     }
 
     /// The restrictions now.
     pub(crate) fn current(&self) -> MountFlags {
-        MountFlags::from_bits(self.0.load(Ordering::Relaxed)).expect("only bits of known flags were stored")
+        MountFlags::from_bits(self.bits.load(Ordering::Relaxed)).expect("only bits of known flags were stored")
     }
 
     /// Whether anything may be changed: else `EROFS`.

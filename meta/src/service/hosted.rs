@@ -9,8 +9,10 @@ use dashmap::DashMap;
 use proto::rest::VolumeUse;
 use proto::{Errno, SessionId, Timespec, VolumeId, VolumeSettings};
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 use super::committer::{Committer, Flush};
+use super::journal::Journal;
 use super::sessions::Session;
 use super::space::Space;
 use crate::engine::{Volume, VolumeLimits, close_recorded_sessions};
@@ -31,7 +33,10 @@ pub(crate) struct HostedVolume {
     /// Where its records are.
     pub(crate) space: Arc<Space>,
     sessions: DashMap<SessionId, Arc<Session>>,
+    admission: Mutex<()>,
     committer: Arc<Committer>,
+    /// Takes word of its sessions.
+    pub(crate) journal: Arc<Journal>,
 }
 
 impl Flush for Volume<FjallKv> {
@@ -50,16 +55,52 @@ impl HostedVolume {
         self.committer.flushed(engine).await
     }
 
-    /// Adds a new session, or says which bound is reached.
-    pub(crate) fn admit(&self, session: &Arc<Session>) -> Result<(), String> {
+    /// Adds a new session, or says which bound is reached. `mounts_max`: those of its token, 0 = no bound. A mount that
+    /// was made again in its place, after it lost its connections, makes room for itself: the session to be ended.
+    pub(crate) fn admit(&self, session: &Arc<Session>, mounts_max: u32) -> Result<Option<Arc<Session>>, String> {
+        // Counting and adding is one step, or two mounts would take the last place.
+        let _admission = self.admission.lock().expect("no code under this lock panics");
         if self.sessions.len() >= SESSIONS_MAX {
             return Err(format!("the volume has all the sessions it may have ({SESSIONS_MAX})"));
         }
-        if self.sessions.iter().filter(|other| other.token_id == session.token_id).count() >= TOKEN_SESSIONS_MAX {
+        let of_token = |other: &Session| other.token_id == session.token_id && other.is_live();
+        let here: Vec<Arc<Session>> =
+            self.sessions.iter().filter(|other| of_token(other)).map(|other| Arc::clone(other.value())).collect();
+        if here.len() >= TOKEN_SESSIONS_MAX {
             return Err(format!("the volume token has all the sessions it may have ({TOKEN_SESSIONS_MAX})"));
         }
+        let mut replaced = None;
+        if mounts_max > 0 && here.len() + self.expected(session.token_id) >= mounts_max as usize {
+            let is_same_place = |other: &&Arc<Session>| other.place == session.place && other.absent_since().is_some();
+            replaced = here.iter().find(is_same_place).cloned();
+            if replaced.is_none() {
+                let absent = here.iter().filter(|other| other.absent_since().is_some()).count();
+                return Err(too_many_mounts(mounts_max, absent));
+            }
+        }
         self.sessions.insert(session.id(), Arc::clone(session));
-        Ok(())
+        Ok(replaced)
+    }
+
+    /// Sessions of a token that an earlier process recorded and no mount took up again yet.
+    fn expected(&self, token: Uuid) -> usize {
+        let recorded = self.engine.sessions();
+        recorded.iter().filter(|record| record.token_id == token && !self.sessions.contains_key(&record.id)).count()
+    }
+
+    /// Frees what a session that is over held, and forgets it.
+    pub(crate) fn close(&self, session: &Session) {
+        // In this order: who does not find it here any more must not find it recorded either.
+        self.close_recorded_session(session.id());
+        self.dismiss(session.id());
+    }
+
+    /// Frees what a recorded session held.
+    pub(crate) fn close_recorded_session(&self, id: SessionId) {
+        let now = Timespec::from_system_time(std::time::SystemTime::now());
+        if let Err(error) = self.engine.close_session(id, now) {
+            tracing::error!(session = %id, %error, "session cannot be closed: tried again in a second");
+        }
     }
 
     /// Adds a resumed session, or returns the one that another connection of the mount resumed first.
@@ -88,6 +129,7 @@ pub(crate) struct HostedVolumes {
     database: FjallDatabase,
     pub(super) space: Arc<Space>,
     committer: Arc<Committer>,
+    journal: Arc<Journal>,
     /// A cell for each volume, so that opening one takes no lock and happens once.
     volumes: Mutex<Vec<(VolumeId, VolumeCell)>>,
 }
@@ -101,11 +143,11 @@ impl fmt::Debug for HostedVolumes {
 }
 
 impl HostedVolumes {
-    pub(crate) fn open(folder: &Path, cache_max: u64) -> Result<Self, MetaError> {
+    pub(crate) fn open(folder: &Path, cache_max: u64, journal: Arc<Journal>) -> Result<Self, MetaError> {
         let database = FjallDatabase::open(folder, cache_max)?;
         let committer = Committer::start().map_err(|source| MetaError::Thread { source })?;
         let space = Arc::new(Space::of(folder));
-        Ok(Self { database, space, committer: Arc::new(committer), volumes: Mutex::default() })
+        Ok(Self { database, space, committer: Arc::new(committer), journal, volumes: Mutex::default() })
     }
 
     /// The volume with these settings, opened if need be. Settings that changed (quotas) take effect.
@@ -127,15 +169,15 @@ impl HostedVolumes {
 
     async fn open_volume(&self, settings: &VolumeSettings) -> Result<Arc<HostedVolume>, MetaError> {
         let (database, settings, committer) = (self.database.clone(), settings.clone(), Arc::clone(&self.committer));
-        let space = Arc::clone(&self.space);
+        let (space, journal) = (Arc::clone(&self.space), Arc::clone(&self.journal));
         let opening = tokio::task::spawn_blocking(move || {
             let store = block::open_or_make(&settings.block_store, settings.id)?;
             let now = Timespec::from_system_time(std::time::SystemTime::now());
             let engine = Volume::open(database.volume(settings.id)?, limits(&settings), now)?;
             tracing::info!(volume = %settings.name, id = %settings.id, "volume opened");
             let sessions = DashMap::new();
-            let id = settings.id;
-            Ok(Arc::new(HostedVolume { id, engine: Arc::new(engine), store, space, sessions, committer }))
+            let (id, engine, admission) = (settings.id, Arc::new(engine), Mutex::default());
+            Ok(Arc::new(HostedVolume { id, engine, store, space, sessions, admission, committer, journal }))
         });
         opening.await.unwrap_or_else(|panic| Err(MetaError::Thread { source: std::io::Error::other(panic) }))
     }
@@ -202,6 +244,16 @@ impl HostedVolumes {
         }
         Ok(())
     }
+}
+
+fn too_many_mounts(mounts_max: u32, absent: usize) -> String {
+    let away = match absent {
+        0 => String::new(),
+        absent => format!(", {absent} of which lost the connection and is given up some minutes after"),
+    };
+    format!(
+        "the volume token has all the mounts it may have ({mounts_max}){away}: unmount one, or raise its --maxMounts"
+    )
 }
 
 pub(super) fn limits(settings: &VolumeSettings) -> VolumeLimits {

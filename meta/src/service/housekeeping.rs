@@ -1,30 +1,24 @@
-//! What nobody asks for: watching tokens, ending sessions whose mount is gone, reclaiming space.
+//! What nobody asks for: ending sessions whose mount is gone, reclaiming space, remembering good tokens.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use auth::{AuthError, TokenAuthority};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use auth::TokenAuthority;
+use proto::Timespec;
 use proto::rest::SessionChange;
-use proto::{SessionId, Timespec};
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
 
 use super::Server;
-use super::hosted::{HostedVolume, limits};
+use super::hosted::HostedVolume;
 use super::journal::Subject;
-use super::sessions::Session;
+use super::watch::cut;
 
 /// A round over the volumes.
 const ROUND: Duration = Duration::from_secs(1);
 /// Rounds between two notes of how many refusals were not noted one by one.
 const UNTOLD_ROUNDS: u32 = 60;
-/// A round over the tokens: with the time that an answer holds, how soon a change reaches a mount.
-const WATCH_ROUND: Duration = Duration::from_millis(250);
-/// Sessions asked about at once: what the admin server is burdened with when all answers grow old together.
-const WATCHED_AT_ONCE: usize = 64;
+/// Ages of known tokens on disk are at most so wrong.
+const REMEMBER_EVERY: Duration = Duration::from_secs(20);
 /// Records that one sweep touches at the most, so that a huge unlink never delays requests for long.
 const SWEEP_RECORDS_MAX: usize = 512;
 /// Objects deleted in a round.
@@ -33,55 +27,37 @@ const DELETE_MAX: usize = 1000;
 /// Goes on until told to stop.
 pub(super) async fn run<A: TokenAuthority>(server: Arc<Server<A>>, mut stop: watch::Receiver<bool>) {
     tokio::select! {
-        () = watch_tokens(&server) => {}
         () = keep_volumes(&server) => {}
+        () = remember_tokens(&server) => {}
         () = close_abandoned(&server) => {}
         () = server.volumes.space.watch() => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
 }
 
-/// Apart from all else, because an admin server that is away makes it wait. The authenticator's cache decides how often
-/// that one is asked; while it is away, sessions go on.
-async fn watch_tokens<A: TokenAuthority>(server: &Server<A>) {
-    let mut round = tokio::time::interval(WATCH_ROUND);
-    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut watched = HashSet::new();
-    let mut watching = FuturesUnordered::new();
+/// Writes down which tokens are good, soon where something new is known, else so often that the grace loses little.
+async fn remember_tokens<A: TokenAuthority>(server: &Server<A>) {
+    // What was read at the start is written again: an earlier process may have known more.
+    let (mut news, mut age, mut is_empty) = (server.authenticator.news(), Duration::ZERO, false);
     loop {
-        tokio::select! {
-            Some(id) = watching.next() => drop(watched.remove(&id)),
-            _ = round.tick() => for (volume, session) in sessions(server) {
-                // One that still waits for its answer is not asked about again, and delays no other.
-                if watching.len() < WATCHED_AT_ONCE && watched.insert(session.id()) {
-                    watching.push(watch(server, volume, session));
-                }
-            }
+        tokio::time::sleep(ROUND).await;
+        age += ROUND;
+        if server.authenticator.news() == news && age < REMEMBER_EVERY {
+            continue;
+        }
+        (news, age) = (server.authenticator.news(), Duration::ZERO);
+        let tokens = server.authenticator.remember(Instant::now());
+        if tokens.is_empty() && is_empty {
+            continue;
+        }
+        is_empty = tokens.is_empty();
+        let file = Arc::clone(&server.remembered);
+        match tokio::task::spawn_blocking(move || file.save(tokens, SystemTime::now())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "known tokens cannot be written: a restart forgets them"),
+            Err(panic) => tracing::error!(%panic, "known tokens cannot be written"),
         }
     }
-}
-
-fn sessions<A>(server: &Server<A>) -> impl Iterator<Item = (Arc<HostedVolume>, Arc<Session>)> {
-    let sessions = |(_, volume): (_, Arc<HostedVolume>)| {
-        volume.sessions().into_iter().map(move |session| (Arc::clone(&volume), session))
-    };
-    server.volumes.opened().into_iter().flat_map(sessions)
-}
-
-/// Ends a session whose token opens nothing any more, or something else, or less.
-async fn watch<A: TokenAuthority>(server: &Server<A>, volume: Arc<HostedVolume>, session: Arc<Session>) -> SessionId {
-    match server.authenticator.authenticate(&session.token, Instant::now()).await {
-        Ok(grant) => {
-            if let Some(reason) = session.contradiction(&grant) {
-                finish(server, &volume, &session, reason).await;
-            } else if session.note_grant(&grant) {
-                volume.engine.set_limits(limits(&grant.volume));
-            }
-        }
-        Err(AuthError::Rejected) => finish(server, &volume, &session, "the volume token was deleted").await,
-        Err(AuthError::Unavailable(_)) => {}
-    }
-    session.id()
 }
 
 async fn keep_volumes<A>(server: &Server<A>) {
@@ -94,7 +70,7 @@ async fn keep_volumes<A>(server: &Server<A>) {
             server.journal.note_untold();
         }
         for (_, volume) in server.volumes.opened() {
-            end_absent(server, &volume, started).await;
+            end_absent(server, &volume, started);
             reclaim(&volume).await;
             bound_loss(&volume).await;
         }
@@ -112,12 +88,12 @@ async fn bound_loss(volume: &HostedVolume) {
 
 /// Ends the sessions whose mount has been away for longer than it may: those of this process, and those that an earlier
 /// one recorded and nobody took up again.
-async fn end_absent<A>(server: &Server<A>, volume: &HostedVolume, started: Instant) {
+fn end_absent<A>(server: &Server<A>, volume: &Arc<HostedVolume>, started: Instant) {
     let now = Instant::now();
     let is_overdue = |since: Instant| now.duration_since(since) > server.session_grace;
     for session in volume.sessions() {
         if session.absent_since().is_some_and(is_overdue) {
-            finish(server, volume, &session, "the mount was away for too long").await;
+            cut(vec![(Arc::clone(volume), session)], "the mount was away for too long");
         }
     }
     if is_overdue(started) {
@@ -127,7 +103,7 @@ async fn end_absent<A>(server: &Server<A>, volume: &HostedVolume, started: Insta
                 let (session, token_id) = (Some(record.id), Some(record.token_id));
                 let subject = Subject { session, token_id, volume_id: Some(volume.id.0), ..Subject::default() };
                 server.journal.note(SessionChange::End, subject, "the mount did not come back to this server");
-                close(volume, record.id);
+                volume.close_recorded_session(record.id);
             }
         }
     }
@@ -139,28 +115,6 @@ async fn close_abandoned<A>(server: &Server<A>) {
     tokio::time::sleep(server.session_grace).await;
     server.volumes.close_abandoned().await;
     std::future::pending::<()>().await;
-}
-
-async fn finish<A>(server: &Server<A>, volume: &HostedVolume, session: &Session, reason: &str) {
-    tracing::info!(session = %session.id(), token = %session.token_id, place = ?session.place, reason, "session ended");
-    let subject = Subject {
-        session: Some(session.id()),
-        token_id: Some(session.token_id),
-        volume_id: Some(volume.id.0),
-        place: session.place.clone(),
-        from: None,
-    };
-    server.journal.note(SessionChange::End, subject, reason);
-    session.end(reason).await;
-    // In this order: who does not find it here any more must not find it recorded either.
-    close(volume, session.id());
-    volume.dismiss(session.id());
-}
-
-fn close(volume: &HostedVolume, id: SessionId) {
-    if let Err(error) = volume.engine.close_session(id, now()) {
-        tracing::error!(session = %id, %error, "session cannot be closed: tried again in a second");
-    }
 }
 
 /// Finishes big truncations and unlinks step by step, then deletes objects that nothing refers to.

@@ -104,6 +104,10 @@ async fn converse<A: TokenAuthority>(
     peer.admit();
     call.reply(codec::encode(&Greeting::Welcome(Box::new(welcome))).into()).await?;
     while let Ok(call) = peer.accept().await {
+        if !session.permits(&peer) {
+            peer.close("the volume token is not for this network");
+            break;
+        }
         spawn_local(answer(Arc::clone(&volume), Arc::clone(&session), server.sync, Arc::clone(&times), call));
     }
     Ok(())
@@ -158,7 +162,8 @@ async fn answer(
 
 /// The request, unless it is none or comes too late.
 fn read(session: &Session, request: &[u8]) -> Result<RequestFrame, Refused> {
-    if !session.is_live() {
+    let now = Timespec::from_system_time(std::time::SystemTime::now());
+    if !session.is_live() || session.expires() <= now.secs {
         return Err(Refused::SessionEnded);
     }
     codec::decode(request).map_err(|error| {
@@ -173,7 +178,7 @@ async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, frame
         return refuse(volume, Refused::Error(Errno::ENOSPC));
     }
     let now = Timespec::from_system_time(std::time::SystemTime::now());
-    let executed = volume.engine.execute(&session.context, frame, now);
+    let executed = volume.engine.execute(&session.context(), frame, now);
     let mut reply = executed.reply;
     let wait = executed.wait_durable || (sync && frame.request.is_mutation());
     if wait && reply.result.is_ok() {

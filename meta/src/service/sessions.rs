@@ -1,19 +1,21 @@
 //! `Session`: a mount's life with this server, from its greeting to its end.
 //!
 //! What must survive a restart (root, key, ledger) is the engine's; here is what a running process adds: connections,
-//! the token to watch, and whether the session is over.
+//! the token to watch with what it allows now, and whether the session is over.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
-use auth::{MountFlags, VolumeToken};
+use auth::{MountFlags, TokenMark, VolumeToken};
 use futures_util::future::join_all;
 use proto::rest::TokenGrant;
-use proto::{Event, SessionId, SessionRefusal, codec};
+use proto::{Event, InodeId, SessionId, SessionRefusal, Timespec, codec};
 use tokio::time::timeout;
 use transport::server::Peer;
 use uuid::Uuid;
 
+use super::bounds::Bounds;
 use crate::engine::SessionContext;
 
 /// Connections one session may hold: a mount makes one for each of its cores, and makes it again while the server may
@@ -21,21 +23,41 @@ use crate::engine::SessionContext;
 const PEERS_MAX: usize = 512;
 /// A mount has so long to hang up after it was told that its session is over.
 const HANG_UP_MAX: Duration = Duration::from_secs(1);
+/// A mount has so long to take an event in; else it is told on its next connection.
+const EVENT_MAX: Duration = Duration::from_secs(1);
 
 /// A session that this process serves.
 pub(crate) struct Session {
-    /// What the engine decides by.
-    pub(crate) context: SessionContext,
+    id: SessionId,
+    /// The directory its token opens.
+    root: InodeId,
     /// Watched: the session ends with it.
     pub(crate) token: VolumeToken,
+    /// Names the token in the authenticator.
+    pub(crate) mark: TokenMark,
     /// Names the token in logs.
     pub(crate) token_id: Uuid,
     /// Where the mount is, as it says itself.
     pub(crate) place: String,
+    /// Restrictions that the mount asked for itself.
+    requested: MountFlags,
     /// What the token opens, by the last answer about it.
-    grant: Mutex<Arc<TokenGrant>>,
+    granted: Mutex<Granted>,
+    /// Effective mount flags, as bits.
+    flags: AtomicU32,
+    /// Since when these flags hold, in microseconds since 1970: the newest word counts.
+    flags_since: AtomicI64,
+    /// When the token ends, in seconds since 1970; `i64::MAX` = never.
+    expires: AtomicI64,
+    /// Whether its connections may come from some networks only.
+    is_confined: AtomicBool,
     ended: OnceLock<String>,
     presence: Mutex<Presence>,
+}
+
+struct Granted {
+    grant: Arc<TokenGrant>,
+    bounds: Bounds,
 }
 
 struct Presence {
@@ -43,6 +65,27 @@ struct Presence {
     next_peer: u64,
     /// Since when no connection is left.
     absent_since: Option<Instant>,
+}
+
+/// Who opens a session, and with what.
+pub(crate) struct Holder {
+    pub(crate) token: VolumeToken,
+    pub(crate) mark: TokenMark,
+    pub(crate) grant: Arc<TokenGrant>,
+    pub(crate) bounds: Bounds,
+    pub(crate) requested: MountFlags,
+    pub(crate) place: String,
+}
+
+/// What a new answer about its token means for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Adopted {
+    /// Nothing that the mount has to know.
+    Quietly,
+    /// Other restrictions hold: the mount is to be told.
+    WithFlags,
+    /// It cannot go on, for this reason.
+    Never(&'static str),
 }
 
 /// A connection's part in its session, until dropped.
@@ -58,27 +101,44 @@ impl Drop for Attendance {
 }
 
 impl Session {
-    pub(crate) fn new(
-        context: SessionContext,
-        token: VolumeToken,
-        grant: Arc<TokenGrant>,
-        place: String,
-        now: Instant,
-    ) -> Self {
+    pub(crate) fn new(id: SessionId, root: InodeId, holder: Holder, now: Instant) -> Self {
+        let Holder { token, mark, grant, bounds, requested, place } = holder;
         let presence = Presence { peers: Vec::new(), next_peer: 0, absent_since: Some(now) };
         Self {
-            context,
+            id,
+            root,
             token,
+            mark,
             token_id: grant.token_id,
             place,
-            grant: Mutex::new(grant),
+            requested,
+            flags: AtomicU32::new(bounds.flags.union(requested).bits()),
+            flags_since: AtomicI64::new(micros_now()),
+            expires: AtomicI64::new(bounds.expires),
+            is_confined: AtomicBool::new(!bounds.networks.are_all()),
+            granted: Mutex::new(Granted { grant, bounds }),
             ended: OnceLock::new(),
             presence: Mutex::new(presence),
         }
     }
 
     pub(crate) fn id(&self) -> SessionId {
-        self.context.id
+        self.id
+    }
+
+    /// What the engine decides by, as it is now.
+    pub(crate) fn context(&self) -> SessionContext {
+        SessionContext { id: self.id, root: self.root, read_only: self.flags().ro }
+    }
+
+    /// The restrictions that hold now.
+    pub(crate) fn flags(&self) -> MountFlags {
+        MountFlags::from_bits(self.flags.load(Ordering::Acquire)).expect("only bits of known flags were stored")
+    }
+
+    /// Since when they hold.
+    pub(crate) fn flags_since(&self) -> i64 {
+        self.flags_since.load(Ordering::Acquire)
     }
 
     /// Whether requests are still answered.
@@ -86,27 +146,48 @@ impl Session {
         self.ended.get().is_none()
     }
 
-    /// Notes what the token opens by the newest answer; `false` where that answer was noted before.
-    pub(crate) fn note_grant(&self, grant: &Arc<TokenGrant>) -> bool {
-        let mut noted = self.grant.lock().expect("no code under this lock panics");
-        let is_new = !Arc::ptr_eq(&noted, grant);
-        noted.clone_from(grant);
-        is_new
+    /// When its token ends, in seconds since 1970.
+    pub(crate) fn expires(&self) -> i64 {
+        self.expires.load(Ordering::Acquire)
     }
 
-    /// Why the session cannot go on with a token that opens `grant`, if so. Restrictions for the mount alone are no
-    /// reason: it takes them up with its next greeting.
-    pub(crate) fn contradiction(&self, grant: &TokenGrant) -> Option<&'static str> {
-        let noted = self.grant.lock().expect("no code under this lock panics");
-        if grant.volume.id != noted.volume.id {
-            Some("the volume token opens another volume now: mount again")
-        } else if grant.mount_path != noted.mount_path {
-            Some("the volume token opens another directory now: mount again")
-        } else if !self.context.read_only && MountFlags::parse(&grant.flags).is_ok_and(|flags| flags.ro) {
-            Some("the volume token became read-only: mount again")
-        } else {
-            None
+    /// Whether a connection from there may go on. A mount's address may change while it is connected.
+    pub(crate) fn permits(&self, peer: &Peer) -> bool {
+        !self.is_confined.load(Ordering::Acquire) || self.granted().bounds.networks.allow(peer.remote_address().ip())
+    }
+
+    /// Whether `grant` is what the session goes by.
+    pub(crate) fn goes_by(&self, grant: &Arc<TokenGrant>) -> bool {
+        Arc::ptr_eq(&self.granted().grant, grant)
+    }
+
+    /// The volume's settings by the last answer.
+    pub(crate) fn grant(&self) -> Arc<TokenGrant> {
+        Arc::clone(&self.granted().grant)
+    }
+
+    /// Goes by a new answer about the token from here on.
+    pub(crate) fn adopt(&self, grant: &Arc<TokenGrant>) -> Adopted {
+        // Restrictions of a newer admin server: what they forbid is not known, so nothing is allowed.
+        let Ok(bounds) = Bounds::of(grant) else {
+            return Adopted::Never("the volume token is restricted in a way that this server does not know");
+        };
+        let mut granted = self.granted();
+        if grant.volume.id != granted.grant.volume.id {
+            return Adopted::Never("the volume token opens another volume now: mount again");
         }
+        if grant.mount_path != granted.grant.mount_path {
+            return Adopted::Never("the volume token opens another directory now: mount again");
+        }
+        let flags = bounds.flags.union(self.requested).bits();
+        self.expires.store(bounds.expires, Ordering::Release);
+        self.is_confined.store(!bounds.networks.are_all(), Ordering::Release);
+        *granted = Granted { grant: Arc::clone(grant), bounds };
+        if self.flags.swap(flags, Ordering::AcqRel) == flags {
+            return Adopted::Quietly;
+        }
+        self.flags_since.fetch_max(micros_now(), Ordering::AcqRel);
+        Adopted::WithFlags
     }
 
     /// Adds a connection, unless the session is over or has too many.
@@ -139,17 +220,46 @@ impl Session {
         self.presence().absent_since
     }
 
-    /// Ends the session: no request is answered from here on. Tells the mount on every connection, then closes them.
-    pub(crate) async fn end(&self, reason: &str) {
-        if self.ended.set(reason.to_owned()).is_err() {
-            return;
-        }
-        let peers: Vec<_> = self.presence().peers.iter().map(|(_, peer)| peer.clone()).collect();
-        let event = codec::encode(&Event::SessionEnded(reason.to_owned()));
-        join_all(peers.iter().map(|peer| dismiss(peer, &event, reason))).await;
+    /// Whether a connection of the session comes from where its token may not be used.
+    pub(crate) fn strays(&self) -> bool {
+        self.is_confined.load(Ordering::Acquire) && !self.peers().iter().all(|peer| self.permits(peer))
     }
 
-    fn presence(&self) -> std::sync::MutexGuard<'_, Presence> {
+    /// Tells the mount, on every connection, which restrictions hold now. A connection that does not take the word in
+    /// is closed: the next one learns it in its welcome.
+    pub(crate) async fn tell_flags(self: Arc<Self>) {
+        let event = Event::FlagsChanged { flags: self.flags().bits(), since: self.flags_since() };
+        let event = codec::encode(&event);
+        let peers = self.peers();
+        join_all(peers.iter().map(async |peer| {
+            if !matches!(timeout(EVENT_MAX, peer.send_event(&event)).await, Ok(Ok(()))) {
+                peer.close("restrictions changed");
+            }
+        }))
+        .await;
+    }
+
+    /// Ends the session: no request is answered from here on. `None` where it was over already. The farewell is to be
+    /// awaited: it tells the mount on every connection, then closes them.
+    pub(crate) fn end(&self, reason: &str) -> Option<impl Future<Output = ()> + use<>> {
+        self.ended.set(reason.to_owned()).ok()?;
+        let peers = self.peers();
+        let reason = reason.to_owned();
+        Some(async move {
+            let event = codec::encode(&Event::SessionEnded(reason.clone()));
+            join_all(peers.iter().map(|peer| dismiss(peer, &event, &reason))).await;
+        })
+    }
+
+    fn peers(&self) -> Vec<Peer> {
+        self.presence().peers.iter().map(|(_, peer)| peer.clone()).collect()
+    }
+
+    fn granted(&self) -> MutexGuard<'_, Granted> {
+        self.granted.lock().expect("no code under this lock panics")
+    }
+
+    fn presence(&self) -> MutexGuard<'_, Presence> {
         self.presence.lock().expect("no code under this lock panics")
     }
 }
@@ -163,4 +273,9 @@ async fn dismiss(peer: &Peer, event: &[u8], reason: &str) {
     };
     let _ = timeout(HANG_UP_MAX, told).await;
     peer.close(reason);
+}
+
+fn micros_now() -> i64 {
+    let now = Timespec::from_system_time(std::time::SystemTime::now());
+    now.secs.saturating_mul(1_000_000).saturating_add(i64::from(now.nanos / 1000))
 }

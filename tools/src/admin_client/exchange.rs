@@ -28,7 +28,8 @@ impl AdminClient {
             .map_err(|error| ClientError::Answer { addr: self.https.addr().to_owned(), reason: error.to_string() })
     }
 
-    fn refusal(&self, response: &Response) -> ClientError {
+    /// What an answer with another status means.
+    pub(super) fn refusal(&self, response: &Response) -> ClientError {
         let status = response.status;
         let addr = self.https.addr().to_owned();
         let line = match response.json::<ErrorBody>() {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use auth::{AuthorityError, ServerToken, TokenAuthority, VolumeToken};
 use proto::Redacted;
-use proto::rest::{MetaRegistration, SessionReport, TokenGrant, ValidateRequest, VolumeUse};
+use proto::feed::FeedPosition;
+use proto::rest::{MetaRegistration, SessionReport, TokenGrant, TokenUse, ValidateRequest, VolumeUse};
 use tokio::runtime::Handle;
 
-use super::{AdminClient, ClientError};
+use super::{AdminClient, ClientError, Feed};
 
 /// The admin server as one metadata server sees it.
 ///
@@ -45,6 +46,16 @@ impl ServerClient {
     /// Reports what became of sessions.
     pub async fn report_sessions(&self, report: &SessionReport) -> Result<(), ClientError> {
         self.admin.send("POST", "/v1/sessions/report", &[], self.token.expose(), Some(report)).await.map(drop)
+    }
+
+    /// Listens for what changes, from `after` on.
+    pub async fn feed(&self, after: Option<FeedPosition>) -> Result<Feed, ClientError> {
+        self.admin.feed(self.token.expose(), after).await.map_err(|error| error.with_hint(HINT))
+    }
+
+    /// Reports which volume tokens are in use.
+    pub async fn report_tokens(&self, uses: &[TokenUse]) -> Result<(), ClientError> {
+        self.admin.send("PUT", "/v1/volume-tokens/use", &[], self.token.expose(), Some(&uses)).await.map(drop)
     }
 
     /// Whether the admin server knows the metadata token. Asks about a volume token that nobody has.

@@ -1,5 +1,6 @@
 //! `meta.flexfs`: the server of names and attributes.
 
+mod follow;
 mod service;
 
 use std::net::SocketAddr;
@@ -107,10 +108,40 @@ struct Start {
     /// Serving threads [default: one per CPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// How long a good token is trusted without being asked about again: 1s to 1h. Changes are told as they come
+    #[arg(long = "authTTL", value_name = "DURATION", default_value = "30s", value_parser = auth_ttl)]
+    auth_ttl: Duration,
+    /// How long a wrong token is remembered: 0s to 10m
+    #[arg(long = "authNegativeTTL", value_name = "DURATION", default_value = "5s", value_parser = auth_negative_ttl)]
+    auth_negative_ttl: Duration,
+    /// How long known tokens open sessions while the admin server is away: 0s to 24h
+    #[arg(long = "authGrace", value_name = "DURATION", default_value = "10m", value_parser = auth_grace)]
+    auth_grace: Duration,
     #[command(flatten)]
     tls: TlsFiles,
     #[command(flatten)]
     metrics: MetricsFlags,
+}
+
+fn auth_ttl(text: &str) -> Result<Duration, String> {
+    bounded(text, 1, 3600, "1s to 1h")
+}
+
+fn auth_negative_ttl(text: &str) -> Result<Duration, String> {
+    bounded(text, 0, 600, "0s to 10m")
+}
+
+fn auth_grace(text: &str) -> Result<Duration, String> {
+    bounded(text, 0, 24 * 3600, "0s to 24h")
+}
+
+/// A duration of `min` to `max` seconds.
+fn bounded(text: &str, min: u64, max: u64, needed: &str) -> Result<Duration, String> {
+    let seconds = units::parse_duration_secs(text)?;
+    match u64::try_from(seconds) {
+        Ok(seconds) if (min..=max).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("duration {text:?}: {needed} is possible")),
+    }
 }
 
 const UNIT: Unit = Unit { program: "meta", description: "flexfs metadata server" };
@@ -195,6 +226,9 @@ impl Start {
         settings.db_cache_max = self.db_mem_capacity;
         settings.threads = self.threads.map(usize::from);
         settings.sync = self.sync;
+        settings.authenticator.positive_ttl = self.auth_ttl;
+        settings.authenticator.negative_ttl = self.auth_negative_ttl;
+        settings.authenticator.grace = self.auth_grace;
         Ok(settings)
     }
 }
@@ -239,11 +273,10 @@ pub(super) fn standard_settings(
         identity,
         threads: None,
         sync: false,
-        // A deleted token ends its mounts within two rounds of asking; known tokens get through an admin server's outage.
         authenticator: AuthenticatorSettings {
-            positive_ttl: Duration::from_millis(500),
-            negative_ttl: Duration::from_secs(2),
-            grace: Duration::from_secs(24 * 3600),
+            positive_ttl: Duration::from_secs(30),
+            negative_ttl: Duration::from_secs(5),
+            grace: Duration::from_secs(600),
             entries_max: 65_536,
         },
         session_grace: Duration::from_secs(300),

@@ -67,7 +67,8 @@ impl Identity {
     }
 
     /// A secret for one `purpose` that outlives the process with the key.
-    pub(crate) fn derived_secret(&self, purpose: &str) -> [u8; 32] {
+    #[must_use]
+    pub fn derived_secret(&self, purpose: &str) -> [u8; 32] {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.key.secret_der());
         let tag = hmac::sign(&key, purpose.as_bytes());
         tag.as_ref().try_into().expect("HMAC-SHA256 has 32 bytes")

@@ -25,11 +25,21 @@ fn each_flag_forbids_what_it_says_and_nothing_else() {
 }
 
 #[test]
-fn restriction_that_comes_later_holds_and_none_is_taken_back() {
+fn what_the_server_says_comes_and_goes_and_the_mounts_own_stays() {
     let flags = flags("noExec");
     assert_eq!(flags.permit_change(), Ok(()));
-    flags.restrict(MountFlags::parse("ro").unwrap());
-    flags.restrict(MountFlags::default());
+    assert!(flags.take_up(MountFlags::parse("ro").unwrap(), 5));
     assert_eq!(flags.permit_change(), Err(Errno::EROFS));
+    assert!(!flags.take_up(MountFlags::parse("ro,noExec").unwrap(), 6));
+    assert!(flags.take_up(MountFlags::default(), 7));
+    assert_eq!(flags.permit_change(), Ok(()));
     assert_eq!(flags.permit_open(&EXECUTE), Err(Errno::EACCES));
+}
+
+#[test]
+fn older_word_that_arrives_later_is_passed_over() {
+    let flags = flags("");
+    flags.take_up(MountFlags::parse("ro").unwrap(), 8);
+    assert!(!flags.take_up(MountFlags::default(), 7));
+    assert_eq!(flags.permit_change(), Err(Errno::EROFS));
 }

@@ -85,7 +85,15 @@ fn start(folder: &Path, token: VolumeToken) -> Result<MetaServer> {
         inodes_max: 0,
         block_store,
     };
-    let grant = TokenGrant { token_id: Uuid::nil(), volume, mount_path: "/".to_owned(), flags: String::new() };
+    let grant = TokenGrant {
+        token_id: Uuid::nil(),
+        volume,
+        mount_path: "/".to_owned(),
+        flags: String::new(),
+        expires: None,
+        mounts_max: 0,
+        networks: String::new(),
+    };
     let settings = MetaSettings {
         bind_addr: ([127, 0, 0, 1], 0).into(),
         db_folder: folder.join("db"),

@@ -54,7 +54,20 @@ pub(super) const VOLUME_TOKEN: Kind = Kind {
     name: "volume token",
     table: "volume-tokens",
     key: &["id"],
-    columns: &["id", "volume_id", "token", "mount_path", "flags", "notes", "created_at"],
+    columns: &[
+        "id",
+        "volume_id",
+        "token",
+        "mount_path",
+        "flags",
+        "expires_at",
+        "max_mounts",
+        "allowed_networks",
+        "mounts",
+        "last_used_at",
+        "notes",
+        "created_at",
+    ],
 };
 
 pub(super) const AUDIT: Kind = Kind {

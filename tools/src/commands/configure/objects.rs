@@ -125,6 +125,17 @@ fn id(text: &str) -> Result<String, String> {
     }
 }
 
+/// Checks when something ends. The server reads it again, by its own clock.
+fn expiry(text: &str) -> Result<String, String> {
+    let now = proto::Timespec::from_system_time(std::time::SystemTime::now()).secs;
+    auth::Moment::parse_expiry(text, auth::Moment(now)).map(|_| text.to_owned())
+}
+
+/// Checks a list of networks.
+fn networks(list: &str) -> Result<String, String> {
+    list.parse::<auth::Networks>().map(|networks| networks.to_string()).map_err(|error| error.to_string())
+}
+
 /// Ways to compress the frames of a volume.
 const COMPRESSIONS: [&str; 2] = ["lz4", "none"];
 

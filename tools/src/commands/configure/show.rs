@@ -47,6 +47,7 @@ fn shown(field: &str, value: &Value) -> String {
         (_, Value::Null) => String::new(),
         ("block_size" | "bytes_used", value) if value.is_u64() => show_size(value.as_u64().unwrap_or_default()),
         ("retention", value) if value.is_i64() => show_duration(value.as_i64().unwrap_or_default()),
+        ("max_mounts", value) if *value == 0 => String::new(),
         (_, Value::Bool(value)) => if *value { "yes" } else { "no" }.to_owned(),
         (_, Value::String(text)) => text.clone(),
         (_, other) => other.to_string(),

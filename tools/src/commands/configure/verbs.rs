@@ -39,6 +39,11 @@ pub(super) async fn update(client: &ConfigureClient, object: Update, json: bool)
     if changes.is_empty() {
         return Err(usage(format!("nothing to change of the {}: give a flag with a new value", kind.name)));
     }
+    // By its id, which stays when the token is another one.
+    let key = match changes.contains_key("token") && *kind == VOLUME_TOKEN {
+        true => named_by_id(client, kind, key).await?,
+        false => key,
+    };
     client.update(kind.table, &key, &changes).await?;
     if json {
         return Ok(show::object(kind, &client.show(kind.table, &key).await?, json));
@@ -55,6 +60,11 @@ pub(super) async fn delete(client: &ConfigureClient, key: Key, force: bool, json
     }
     client.delete(kind.table, &key).await?;
     Ok(if json { "{}\n".to_owned() } else { format!("{} deleted\n", kind.name) })
+}
+
+async fn named_by_id(client: &ConfigureClient, kind: &Kind, key: Vec<String>) -> Result<Vec<String>> {
+    let shown = client.show(kind.table, &key).await?;
+    Ok(shown["id"].as_str().map_or(key, |id| vec![id.to_owned()]))
 }
 
 /// What deleting means, before it happens.

@@ -3,14 +3,16 @@
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::meta::{MetaServer, MetaSettings};
 use ::metrics::Source;
 use anyhow::{Context as _, Result, anyhow};
 use proto::rest::MetaRegistration;
+use tokio::task::AbortHandle;
 use transport::tls::Fingerprint;
 
+use super::follow::follow;
 use crate::admin_client::{ClientError, ServerClient};
 use crate::runtime;
 
@@ -20,6 +22,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(30);
 const SESSIONS_EVERY: Duration = Duration::from_millis(500);
 /// The last report has so long.
 const FAREWELL_MAX: Duration = Duration::from_secs(3);
+/// Time between two looks at which tokens are in use.
+const TOKENS_EVERY: Duration = Duration::from_secs(1);
 /// Time between two looks at whether the database still takes writes.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Longest pause before the admin server is tried again.
@@ -32,14 +36,26 @@ pub(in crate::commands) struct MetaService {
     db_folder: PathBuf,
     /// Number of the first session event that the admin server does not have; `None` before the first report.
     reported: Cell<Option<u64>>,
+    /// Ends with this.
+    _following: AbortOnDrop,
+}
+
+/// A task that does not outlive who holds this.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl MetaService {
-    /// Starts serving. Mounts find the server once [`MetaService::register`] succeeded, now or in an earlier life.
+    /// Starts serving, and listens for changes on the current runtime. Mounts find the server once [`MetaService::register`] succeeded, now or in an earlier life.
     pub(in crate::commands) fn start(settings: MetaSettings, admin: ServerClient) -> Result<Self> {
         let db_folder = settings.db_folder.clone();
         let server = MetaServer::start(settings, admin.clone())?;
-        Ok(Self { server, admin, db_folder, reported: Cell::new(None) })
+        let following = AbortOnDrop(tokio::spawn(follow(admin.clone(), server.ear())).abort_handle());
+        Ok(Self { server, admin, db_folder, reported: Cell::new(None), _following: following })
     }
 
     /// The address that mounts connect to.
@@ -94,6 +110,10 @@ impl MetaService {
             pause = (pause * 2).min(RETRY_MAX);
         }
         tracing::info!("registered with the admin server");
+        tokio::join!(self.report_volumes(), self.report_tokens()).0
+    }
+
+    async fn report_volumes(&self) -> anyhow::Error {
         loop {
             if let Err(error) = self.admin.report(&self.server.volume_use()).await {
                 tracing::warn!(%error, "the admin server does not hear what volumes hold");
@@ -140,11 +160,30 @@ impl MetaService {
         }
     }
 
+    /// Says which tokens are in use: soon when that changes, and now and then that they still are.
+    async fn report_tokens(&self) {
+        let (mut told, mut at) = (None, Instant::now());
+        loop {
+            let uses = self.server.token_use();
+            if told.as_ref() != Some(&uses) || at.elapsed() >= REPORT_EVERY {
+                match self.admin.report_tokens(&uses).await {
+                    Ok(()) => (told, at) = (Some(uses), Instant::now()),
+                    Err(error) => {
+                        tracing::debug!(%error, "the admin server does not hear which tokens are in use");
+                        told = None;
+                    }
+                }
+            }
+            tokio::time::sleep(TOKENS_EVERY).await;
+        }
+    }
+
     /// Says goodbye to the mounts and puts everything on disk. Meanwhile this runtime carries the last questions of the
     /// serving threads.
     pub(in crate::commands) async fn stop(self) -> Result<()> {
         self.say_farewell().await;
-        let server = self.server;
+        let Self { server, _following: following, .. } = self;
+        drop(following);
         runtime::on_thread("stop", move || server.stop()).await?.context("stopping the metadata server")
     }
 }

@@ -1,0 +1,160 @@
+//! The feed: what changed, in order, for the metadata servers that listen.
+//!
+//! Owns the newest changes of this process, a bounded number. Each listener reads them at its own pace and holds no
+//! queue; one that falls behind, or comes back from another life of this server, is told to ask for everything again.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use proto::feed::{BEAT_MILLIS, Change, FeedLine, FeedPosition};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+/// Changes that are kept, 40 bytes each.
+const KEPT_MAX: usize = 16_384;
+/// Listeners at once: each holds a connection.
+const LISTENERS_MAX: usize = 512;
+
+/// What a transaction changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// Something that metadata servers decide by.
+    Changed(Change),
+    /// The token of this meta store: who listens with the old one listens no more.
+    ServerToken(Uuid),
+}
+
+/// The changes of this process's life.
+pub(crate) struct Feed {
+    life: Uuid,
+    kept: Mutex<Kept>,
+    newest: watch::Sender<Newest>,
+    places: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct Kept {
+    notes: VecDeque<Note>,
+    /// Number of the first of `notes`, less one.
+    before: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Newest {
+    sequence: u64,
+    is_closed: bool,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            life: Uuid::new_v4(),
+            kept: Mutex::default(),
+            newest: watch::Sender::default(),
+            places: Arc::new(Semaphore::new(LISTENERS_MAX)),
+        }
+    }
+}
+
+impl Feed {
+    /// Tells what a transaction changed. It must be committed, and transactions must come in their order.
+    pub(crate) fn publish(&self, notes: Vec<Note>) {
+        if notes.is_empty() {
+            return;
+        }
+        let mut kept = self.kept();
+        kept.notes.extend(notes);
+        let surplus = kept.notes.len().saturating_sub(KEPT_MAX);
+        kept.notes.drain(..surplus);
+        kept.before += surplus as u64;
+        let sequence = kept.before + kept.notes.len() as u64;
+        drop(kept);
+        self.newest.send_modify(|newest| newest.sequence = newest.sequence.max(sequence));
+    }
+
+    /// Ends what all listeners hear.
+    pub(crate) fn close(&self) {
+        self.newest.send_modify(|newest| newest.is_closed = true);
+    }
+
+    /// Listens for the meta store `store` from `after` on; `None` where too many do.
+    pub(crate) fn listen(self: &Arc<Self>, store: Uuid, after: Option<FeedPosition>) -> Option<Listener> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let newest = self.newest.subscribe();
+        let sequence = newest.borrow().sequence;
+        let known = after.filter(|after| after.feed == self.life && after.sequence <= sequence);
+        let heard = known.map_or(sequence, |known| known.sequence);
+        let start = FeedLine::Start {
+            position: FeedPosition { feed: self.life, sequence: heard },
+            complete: known.is_some() && heard >= self.kept().before,
+        };
+        Some(Listener { feed: Arc::clone(self), store, newest, heard, start: Some(start), _place: place })
+    }
+
+    /// What comes after change `heard`, if anything.
+    fn after(&self, heard: u64) -> Option<Heard> {
+        let kept = self.kept();
+        let Some(index) = heard.checked_sub(kept.before) else { return Some(Heard::Gap(kept.before)) };
+        kept.notes.get(usize::try_from(index).ok()?).copied().map(Heard::Note)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().expect("no code under this lock panics")
+    }
+}
+
+enum Heard {
+    Note(Note),
+    Gap(u64),
+}
+
+/// One listener.
+pub(crate) struct Listener {
+    feed: Arc<Feed>,
+    store: Uuid,
+    newest: watch::Receiver<Newest>,
+    /// The last change it was told of.
+    heard: u64,
+    /// The first line, until it was told.
+    start: Option<FeedLine>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Listener {
+    /// The next line; waits for it. `None` when the server stops, or the token it listens with ended.
+    pub(crate) async fn next(&mut self) -> Option<FeedLine> {
+        if let Some(start) = self.start.take() {
+            return Some(start);
+        }
+        let beat = Instant::now() + Duration::from_millis(BEAT_MILLIS);
+        loop {
+            // Before the look, so that what comes after it wakes.
+            if self.newest.borrow_and_update().is_closed {
+                return None;
+            }
+            match self.feed.after(self.heard) {
+                Some(Heard::Gap(sequence)) => {
+                    self.heard = sequence;
+                    return Some(FeedLine::Gap { sequence });
+                }
+                Some(Heard::Note(note)) => {
+                    self.heard += 1;
+                    match note {
+                        Note::Changed(change) => return Some(FeedLine::Change { sequence: self.heard, change }),
+                        Note::ServerToken(store) if store == self.store => return None,
+                        Note::ServerToken(_) => {}
+                    }
+                }
+                None => tokio::select! {
+                    changed = self.newest.changed() => changed.ok()?,
+                    () = sleep_until(beat) => return Some(FeedLine::Beat),
+                },
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+const KEY: [u8; 32] = [3; 32];
+
+/// What a cache of good tokens remembers, and the folder of the file.
+fn written(now: SystemTime) -> (tempfile::TempDir, Vec<Remembered>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = auth::Authenticator::new(Nobody, settings(), &KEY).mark(&auth::VolumeToken::generate());
+    let tokens = vec![Remembered { mark, age: Duration::from_secs(5), grant: grant() }];
+    RememberedFile::new(folder.path(), &KEY).save(tokens.clone(), now).unwrap();
+    (folder, tokens)
+}
+
+struct Nobody;
+
+impl auth::TokenAuthority for Nobody {
+    async fn validate(&self, _: &auth::VolumeToken) -> Result<proto::rest::TokenGrant, auth::AuthorityError> {
+        Err(auth::AuthorityError::Rejected)
+    }
+}
+
+fn settings() -> auth::AuthenticatorSettings {
+    let second = Duration::from_secs(1);
+    auth::AuthenticatorSettings { positive_ttl: second, negative_ttl: second, grace: second, entries_max: 1 }
+}
+
+fn grant() -> proto::rest::TokenGrant {
+    let block_store = proto::BlockStoreSettings {
+        api_code: "local".to_owned(),
+        address: "/blocks".to_owned(),
+        bucket: "b".to_owned(),
+        prefix: String::new(),
+    };
+    let volume = proto::VolumeSettings {
+        id: proto::VolumeId(uuid::Uuid::from_u128(1)),
+        name: "a-name-to-look-for".to_owned(),
+        block_size: 1 << 20,
+        compression: proto::Compression::Lz4,
+        retention_secs: -1,
+        blocks_max: 0,
+        inodes_max: 0,
+        block_store,
+    };
+    proto::rest::TokenGrant {
+        token_id: uuid::Uuid::from_u128(2),
+        volume,
+        mount_path: "/".to_owned(),
+        flags: "ro".to_owned(),
+        expires: Some(7),
+        mounts_max: 3,
+        networks: "10.0.0.0/8".to_owned(),
+    }
+}
+
+#[test]
+fn tokens_are_older_when_they_are_read_later() {
+    let now = SystemTime::now();
+    let (folder, tokens) = written(now);
+    let file = RememberedFile::new(folder.path(), &KEY);
+    assert_eq!(file.load(now), tokens);
+    let later = file.load(now + Duration::from_secs(60));
+    assert_eq!(later[0].age, Duration::from_secs(65));
+    assert_eq!(file.load(now - Duration::from_secs(30))[0].age, Duration::from_secs(5));
+}
+
+#[test]
+fn file_of_another_key_of_the_future_or_altered_counts_as_none() {
+    let now = SystemTime::now();
+    let (folder, _) = written(now);
+    let file = RememberedFile::new(folder.path(), &KEY);
+    assert_eq!(RememberedFile::new(folder.path(), &[4; 32]).load(now), Vec::new());
+    assert_eq!(file.load(now - Duration::from_secs(3600)), Vec::new());
+    let path = folder.path().join(NAME);
+    let good = fs::read(&path).unwrap();
+    for len in 0..good.len() {
+        fs::write(&path, &good[..len]).unwrap();
+        assert_eq!(file.load(now), Vec::new(), "{len} bytes");
+    }
+    let mut altered = good.clone();
+    altered[0] ^= 1;
+    fs::write(&path, &altered).unwrap();
+    assert_eq!(file.load(now), Vec::new());
+}
+
+#[test]
+fn file_is_private_and_tells_nothing_without_the_key() {
+    let (folder, _) = written(SystemTime::now());
+    let path = folder.path().join(NAME);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let bytes = fs::read(&path).unwrap();
+    assert!(!bytes.windows(18).any(|window| window == b"a-name-to-look-for"));
+}
+
+#[test]
+fn absent_file_is_no_complaint() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(RememberedFile::new(folder.path(), &KEY).read(SystemTime::now()), Ok(Vec::new()));
+}

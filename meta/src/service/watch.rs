@@ -1,0 +1,230 @@
+//! Watching tokens: what changes about them reaches their sessions at once.
+//!
+//! Changes come unasked, as the admin server tells them; every token in use is asked about again besides, whenever the
+//! answer about it grew old. On a thread of its own, so that neither sweeping nor a slow answer delays a revocation.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auth::{AuthError, Moment, TokenAuthority, TokenMark};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+use proto::Timespec;
+use proto::feed::{Change, FeedLine};
+use proto::rest::{SessionChange, TokenGrant};
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_local;
+use tokio::time::MissedTickBehavior;
+
+use super::Server;
+use super::hosted::{HostedVolume, limits};
+use super::journal::Subject;
+use super::sessions::{Adopted, Session};
+
+/// A round over the tokens in use.
+const ROUND: Duration = Duration::from_millis(500);
+/// Tokens asked about at once because their answers grew old.
+const ASKED_AT_ONCE: usize = 32;
+
+/// A session where it is.
+pub(super) type Place = (Arc<HostedVolume>, Arc<Session>);
+
+type Asking<'a> = FuturesUnordered<LocalBoxFuture<'a, TokenMark>>;
+
+/// Goes on until told to stop.
+pub(super) async fn run<A: TokenAuthority>(
+    server: Arc<Server<A>>,
+    lines: mpsc::Receiver<FeedLine>,
+    mut stop: watch::Receiver<bool>,
+) {
+    tokio::select! {
+        () = watch_tokens(&server, lines) => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+async fn watch_tokens<A: TokenAuthority>(server: &Server<A>, mut lines: mpsc::Receiver<FeedLine>) {
+    let mut round = tokio::time::interval(ROUND);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut asking, mut asked) = (Asking::new(), HashSet::new());
+    let mut soonest = None;
+    loop {
+        tokio::select! {
+            biased;
+            Some(line) = lines.recv() => {
+                for (mark, places) in concerned(server, line) {
+                    // One that is asked about already comes back with the new answer: the old one was revoked.
+                    asked.insert(mark);
+                    asking.push(Box::pin(ask(server, mark, places)));
+                }
+            }
+            Some(mark) = asking.next() => drop(asked.remove(&mark)),
+            () = until(soonest) => end_expired(&sessions(server)),
+            _ = round.tick() => {
+                let sessions = sessions(server);
+                end_expired(&sessions);
+                soonest = next_expiry(&sessions);
+                for (mark, places) in by_token(sessions) {
+                    match server.authenticator.cached(&mark, Instant::now()) {
+                        Some(grant) => take_up(&places, &grant),
+                        None if asking.len() < ASKED_AT_ONCE && asked.insert(mark) => {
+                            asking.push(Box::pin(ask(server, mark, places)));
+                        }
+                        None => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Acts on a line; returns the tokens to ask about.
+fn concerned<A: TokenAuthority>(server: &Server<A>, line: FeedLine) -> HashMap<TokenMark, Vec<Place>> {
+    let change = match line {
+        FeedLine::Beat | FeedLine::Start { complete: true, .. } => return HashMap::new(),
+        FeedLine::Start { complete: false, .. } | FeedLine::Gap { .. } => {
+            tracing::debug!("changes of tokens may have been missed: all are asked about");
+            server.authenticator.doubt_all();
+            return by_token(sessions(server));
+        }
+        FeedLine::Change { change, .. } => change,
+    };
+    // In this order: a greeting adds its session, then looks whether its answer still holds.
+    server.authenticator.heed(&change);
+    let concerned = sessions(server).into_iter().filter(|(_, session)| match change {
+        Change::TokenGone(id) | Change::TokenChanged(id) => session.token_id == id,
+        Change::VolumeGone(id) | Change::VolumeChanged(id) => session.grant().volume.id.0 == id,
+    });
+    let concerned: Vec<Place> = concerned.collect();
+    match change {
+        Change::TokenGone(_) => cut(concerned, TOKEN_GONE),
+        Change::VolumeGone(_) => cut(concerned, "the volume was deleted"),
+        Change::TokenChanged(_) | Change::VolumeChanged(_) => return by_token(concerned),
+    }
+    HashMap::new()
+}
+
+const TOKEN_GONE: &str = "the volume token was deleted or replaced";
+
+/// Asks about a token, and lets its sessions go by the answer.
+async fn ask<A: TokenAuthority>(server: &Server<A>, mark: TokenMark, places: Vec<Place>) -> TokenMark {
+    if let Some((_, session)) = places.first() {
+        let answer = server.authenticator.authenticate(&session.token, Instant::now()).await;
+        go_by(&places, answer);
+    }
+    mark
+}
+
+/// Lets sessions of one token go by an answer about it. Without an answer they go on.
+pub(super) fn go_by(places: &[Place], answer: Result<Arc<TokenGrant>, AuthError>) {
+    match answer {
+        Ok(grant) => take_up(places, &grant),
+        Err(AuthError::Rejected | AuthError::Ended) => cut(places.to_vec(), TOKEN_GONE),
+        Err(AuthError::Unavailable(_)) => {}
+    }
+}
+
+/// Lets sessions take up what their token opens now, where they did not yet.
+fn take_up(places: &[Place], grant: &Arc<TokenGrant>) {
+    for (volume, session) in places {
+        if session.goes_by(grant) {
+            continue;
+        }
+        volume.engine.set_limits(limits(&grant.volume));
+        match session.adopt(grant) {
+            Adopted::Quietly => {}
+            Adopted::WithFlags => {
+                tracing::info!(session = %session.id(), token = %session.token_id, flags = %session.flags(), "flags changed");
+                spawn_local(Arc::clone(session).tell_flags());
+            }
+            Adopted::Never(reason) => {
+                cut(vec![(Arc::clone(volume), Arc::clone(session))], reason);
+                continue;
+            }
+        }
+        if session.strays() {
+            cut(
+                vec![(Arc::clone(volume), Arc::clone(session))],
+                "the volume token is not for the mount's network any more",
+            );
+        }
+    }
+}
+
+/// Ends sessions: first none of their requests is answered, then their mounts are told, then what they held is freed.
+pub(super) fn cut(places: Vec<Place>, reason: &str) {
+    let mut ended = Vec::new();
+    for place in places {
+        let (volume, session) = &place;
+        let Some(farewell) = session.end(reason) else { continue };
+        spawn_local(farewell);
+        let subject = Subject {
+            session: Some(session.id()),
+            token_id: Some(session.token_id),
+            volume_id: Some(volume.id.0),
+            place: session.place.clone(),
+            from: None,
+        };
+        volume.journal.note(SessionChange::End, subject, reason);
+        ended.push(place);
+    }
+    if ended.is_empty() {
+        return;
+    }
+    let reason = reason.to_owned();
+    spawn_local(async move {
+        for (volume, session) in ended {
+            let (id, token) = (session.id(), session.token_id);
+            tracing::info!(session = %id, %token, place = ?session.place, reason, "session ended");
+            volume.close(&session);
+            // Other mounts, and the farewells, get their turn.
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+fn end_expired(places: &[Place]) {
+    let now = seconds_now();
+    for place in places.iter().filter(|(_, session)| session.expires() <= now) {
+        let reason = format!("the volume token expired at {}", Moment(place.1.expires()));
+        cut(vec![place.clone()], &reason);
+    }
+}
+
+/// When the next token ends, if that is before the next round.
+fn next_expiry(places: &[Place]) -> Option<tokio::time::Instant> {
+    let soonest = places.iter().map(|(_, session)| session.expires()).min()?;
+    let now = Timespec::from_system_time(std::time::SystemTime::now());
+    let left = Duration::from_secs(u64::try_from(soonest.checked_sub(now.secs)?).ok()?);
+    let left = left.saturating_sub(Duration::from_nanos(now.nanos.into()));
+    (left < ROUND).then(|| tokio::time::Instant::now() + left)
+}
+
+async fn until(instant: Option<tokio::time::Instant>) {
+    match instant {
+        // Once it came, the round goes on.
+        Some(instant) if instant > tokio::time::Instant::now() => tokio::time::sleep_until(instant).await,
+        _ => std::future::pending().await,
+    }
+}
+
+pub(super) fn seconds_now() -> i64 {
+    Timespec::from_system_time(std::time::SystemTime::now()).secs
+}
+
+fn sessions<A>(server: &Server<A>) -> Vec<Place> {
+    let sessions = |(_, volume): (_, Arc<HostedVolume>)| {
+        volume.sessions().into_iter().map(move |session| (Arc::clone(&volume), session))
+    };
+    server.volumes.opened().into_iter().flat_map(sessions).collect()
+}
+
+fn by_token(places: Vec<Place>) -> HashMap<TokenMark, Vec<Place>> {
+    let mut tokens: HashMap<TokenMark, Vec<Place>> = HashMap::new();
+    for place in places {
+        tokens.entry(place.1.mark).or_default().push(place);
+    }
+    tokens
+}
