@@ -125,6 +125,11 @@ impl Connection {
         self.connection.close_reason().is_some()
     }
 
+    /// Ends the connection, and tells the server that nobody comes back; calls in flight fail with [`CallError::Lost`].
+    pub fn finish(&self, reason: &str) {
+        self.connection.close(quic::FINISHED, reason.as_bytes());
+    }
+
     /// Ends the connection; calls in flight fail with [`CallError::Lost`].
     pub fn close(&self, reason: &str) {
         self.connection.close(VarInt::from_u32(0), reason.as_bytes());

@@ -13,6 +13,8 @@ const UNREAD_MAX: u32 = 8 * MESSAGE_MAX as u32;
 const EVENTS_IN_FLIGHT_MAX: u32 = 16;
 /// Handshake bytes kept while those before them are missing.
 const HANDSHAKE_MAX: usize = 16 << 10;
+/// With what the side that makes calls closes a connection when there is nothing to come back for.
+pub(crate) const FINISHED: VarInt = VarInt::from_u32(1);
 /// A connection that is silent for so long is gone.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 /// A client sends a sign of life so often. Idle mounts cost a packet in ten seconds.

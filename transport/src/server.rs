@@ -15,7 +15,7 @@ use bytes::Bytes;
 use proto::ALPN;
 use proto::limits::MESSAGE_MAX;
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, EndpointConfig, RecvStream, SendStream, VarInt};
+use quinn::{ConnectionError, Endpoint, EndpointConfig, RecvStream, SendStream, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use self::steer::SteeredIds;
@@ -199,6 +199,13 @@ impl Peer {
     /// Ends the connection.
     pub fn close(&self, reason: &str) {
         self.connection.close(VarInt::from_u32(0), reason.as_bytes());
+    }
+
+    /// Whether the peer ended the connection with the word that it does not come back.
+    #[must_use]
+    pub fn has_finished(&self) -> bool {
+        let reason = self.connection.close_reason();
+        matches!(reason, Some(ConnectionError::ApplicationClosed(close)) if close.error_code == quic::FINISHED)
     }
 
     /// Waits until the connection is gone.

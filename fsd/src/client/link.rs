@@ -167,7 +167,14 @@ impl Link {
     /// Closes the connection for good.
     pub(crate) fn close(&self) {
         if let Some(line) = self.line.send_replace(None) {
-            line.connection.close("unmounted");
+            line.connection.close("done");
+        }
+    }
+
+    /// Closes the connection and with it the session: the mount is over, and nothing is left to be said.
+    pub(crate) fn finish(&self) {
+        if let Some(line) = self.line.send_replace(None) {
+            line.connection.finish("unmounted");
         }
     }
 }

@@ -127,9 +127,13 @@ impl Worker {
             Some(ring) if is_first => tokio::try_join!(self.serve_ring(ring), self.serve_device()).map(drop),
             Some(ring) => self.serve_ring(ring).await,
         };
-        self.drain().await;
+        let is_last = self.drain().await;
         keeping.abort();
-        self.link.close();
+        if is_last {
+            self.link.finish();
+        } else {
+            self.link.close();
+        }
         // The farewell is on its way when the runtime has had its turn.
         tokio::time::sleep(Duration::from_millis(10)).await;
         served
@@ -289,24 +293,28 @@ impl Worker {
         }
     }
 
-    /// Waits for what is still in work; the last thread then sees to it that nothing written is left behind.
-    async fn drain(&self) {
+    /// Waits for what is still in work; the last thread then sees to it that nothing written is left behind. Whether this
+    /// was the last, and nothing was given up.
+    async fn drain(&self) -> bool {
         let mut stop = self.serving.stop.subscribe();
         let drained = async {
             while self.to_finish.get() > 0 {
                 self.finished.notified().await;
             }
-            if self.serving.busy_threads.fetch_sub(1, Ordering::AcqRel) == 1 && !self.serving.session.is_ended() {
+            let is_last = self.serving.busy_threads.fetch_sub(1, Ordering::AcqRel) == 1;
+            if is_last && !self.serving.session.is_ended() {
                 let flushed = flush_everything(&self.own_context()).await;
                 flushed.unwrap_or_else(|errno| tracing::error!(%errno, "written data is lost"));
             }
+            is_last
         };
         tokio::select! {
-            () = drained => return,
+            is_last = drained => return is_last,
             () = tokio::time::sleep(DRAIN_MAX) => {}
             _ = stop.wait_for(|stop| *stop == Stop::Abandon) => {}
         }
         tracing::error!(operations = self.to_finish.get(), "operations were given up: written data may be lost");
+        false
     }
 
     /// Commits what lies about for long, so that others see it and a crash takes little, and settles what a lost reply

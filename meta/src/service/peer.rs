@@ -18,6 +18,7 @@ use super::greet::{Admitted, greet};
 use super::hosted::HostedVolume;
 use super::metrics::RequestTimes;
 use super::sessions::Session;
+use super::watch::cut;
 
 /// Connections per thread that greet at once: anybody can have them, at about 64 KiB each.
 const GREETINGS_MAX: usize = 1024;
@@ -109,6 +110,9 @@ async fn converse<A: TokenAuthority>(
             break;
         }
         spawn_local(answer(Arc::clone(&volume), Arc::clone(&session), server.sync, Arc::clone(&times), call));
+    }
+    if peer.has_finished() {
+        cut(vec![(volume, session)], "unmounted");
     }
     Ok(())
 }

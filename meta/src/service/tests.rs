@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use auth::{AuthorityError, MountFlags, VolumeToken};
+use proto::feed::{Change, FeedLine};
 use proto::rest::TokenGrant;
 use proto::{
     Access, BlockStoreSettings, Caller, Compression, Errno, Event, Greeting, Hello, InodeId, Name, NewNode,
@@ -48,11 +49,16 @@ impl TokenAuthority for Register {
     }
 }
 
+/// Answers that stay good for as long as a test takes.
+const LONG: AuthenticatorSettings =
+    AuthenticatorSettings { positive_ttl: Duration::from_secs(60), negative_ttl: Duration::from_secs(60), ..SETTINGS };
+
 struct World {
     folder: TempDir,
     register: Register,
     token: VolumeToken,
     session_grace: Duration,
+    settings: AuthenticatorSettings,
     server: Option<MetaServer>,
 }
 
@@ -62,9 +68,13 @@ impl World {
     }
 
     fn with_grace(session_grace: Duration) -> Self {
+        Self::with_settings(session_grace, SETTINGS)
+    }
+
+    fn with_settings(session_grace: Duration, settings: AuthenticatorSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (register, token) = (Register::default(), VolumeToken::generate());
-        let mut world = Self { folder, register, token, session_grace, server: None };
+        let mut world = Self { folder, register, token, session_grace, settings, server: None };
         let token = world.token.clone();
         world.grant(&token, "/", "");
         world.start();
@@ -125,7 +135,7 @@ impl World {
             identity: Identity::load_or_create(&folder.join("cert"), &folder.join("key")).unwrap(),
             threads: Some(2),
             sync: false,
-            authenticator: SETTINGS,
+            authenticator: self.settings,
             session_grace: self.session_grace,
         };
         self.server = Some(MetaServer::start(settings, self.register.clone()).unwrap());
@@ -420,6 +430,112 @@ async fn leaked_token_leaves_sessions_to_others() {
     }
     assert!(admit(&grants[0]).err().unwrap().contains("1024"));
     admit(&grants[1]).unwrap();
+}
+
+#[tokio::test]
+async fn mount_that_is_over_ends_its_session_and_one_that_is_cut_off_does_not() {
+    let world = World::new();
+    let (over, _) = world.welcome(&world.token).await;
+    let (cut_off, welcome) = world.welcome(&world.token).await;
+    cut_off.connection.close("the network");
+    over.connection.finish("unmounted");
+    world.sessions_become(1).await;
+    let (_, greeting) = world.client(&world.token, Some((welcome.session, welcome.key))).await;
+    assert!(matches!(greeting, Greeting::Welcome(_)), "{greeting:?}");
+}
+
+#[tokio::test]
+async fn token_has_the_mounts_that_it_may_and_a_new_one_in_the_same_place_follows_a_lost_one() {
+    let mut world = World::new();
+    world.change(|grant| grant.mounts_max = 1);
+    let (first, welcome) = world.welcome(&world.token).await;
+    let full = |greeting: &Greeting| matches!(greeting, Greeting::Sorry(SessionRefusal::TooManySessions, reason) if reason.contains("(1)"));
+    let (_, greeting) = world.client(&world.token, None).await;
+    assert!(full(&greeting), "{greeting:?}");
+    // After a restart the mount that may come back still counts.
+    world.restart().await;
+    let (_, greeting) = world.client(&world.token, None).await;
+    assert!(full(&greeting), "{greeting:?}");
+    let (again, greeting) = world.client(&world.token, Some((welcome.session, welcome.key))).await;
+    assert!(matches!(greeting, Greeting::Welcome(_)), "{greeting:?}");
+    drop(first);
+    again.connection.close("the network");
+    let replaced = async {
+        while full(&world.client(&world.token, None).await.1) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, replaced).await.expect("the lost mount's place is given to the next in it");
+    let (_, greeting) = world.client(&world.token, Some((welcome.session, welcome.key))).await;
+    assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::SessionUnknown, _)), "{greeting:?}");
+}
+
+#[tokio::test]
+async fn token_that_expires_ends_its_session_at_that_moment() {
+    let world = World::new();
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let expires = now() as i64 + 3;
+    world.change(|grant| grant.expires = Some(expires));
+    let (client, _) = world.welcome(&world.token).await;
+    client.create(1, "file").await.unwrap();
+    assert!(client.ended().await.contains("expired at"));
+    assert!((0.0..0.5).contains(&(now() - expires as f64)), "{}", now() - expires as f64);
+    let (_, greeting) = world.client(&world.token, None).await;
+    assert!(
+        matches!(&greeting, Greeting::Sorry(SessionRefusal::TokenRejected, reason) if reason.contains("expired at")),
+        "{greeting:?}"
+    );
+}
+
+#[tokio::test]
+async fn told_change_ends_a_session_though_the_answer_about_its_token_is_young() {
+    let world = World::with_settings(Duration::from_secs(60), LONG);
+    let other = VolumeToken::generate();
+    world.grant(&other, "/", "");
+    let ((client, _), (kept, _)) = (world.welcome(&world.token).await, world.welcome(&other).await);
+    let id = world.register.grants.lock().unwrap()[0].1.token_id;
+    world.register.grants.lock().unwrap().remove(0);
+    let told = Instant::now();
+    let line = FeedLine::Change { sequence: 1, change: Change::TokenGone(id) };
+    assert!(world.server.as_ref().unwrap().ear().tell(line).await);
+    assert!(client.ended().await.contains("deleted"));
+    assert!(told.elapsed() < Duration::from_millis(500), "{:?}", told.elapsed());
+    assert_eq!(client.create(1, "late").await, Err(Refused::SessionEnded));
+    kept.create(1, "file").await.unwrap();
+    let (_, greeting) = world.client(&world.token, None).await;
+    assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::TokenRejected, _)), "{greeting:?}");
+}
+
+#[tokio::test]
+async fn missed_changes_are_made_up_for_when_the_feed_is_back() {
+    let world = World::with_settings(Duration::from_secs(60), LONG);
+    let (client, _) = world.welcome(&world.token).await;
+    world.change(|grant| grant.flags = "ro".to_owned());
+    let position = proto::feed::FeedPosition { feed: Uuid::new_v4(), sequence: 9 };
+    let ear = world.server.as_ref().unwrap().ear();
+    ear.tell(FeedLine::Start { position, complete: false }).await;
+    assert!(client.flags().await.ro);
+    assert_eq!(client.create(1, "file").await, Err(Refused::Error(Errno::EROFS)));
+    world.change(|grant| grant.flags = String::new());
+    ear.tell(FeedLine::Gap { sequence: 12 }).await;
+    assert!(!client.flags().await.ro);
+    client.create(2, "file").await.unwrap();
+}
+
+#[tokio::test]
+async fn token_that_changes_while_it_is_greeted_opens_no_stale_session() {
+    let world = World::with_settings(Duration::from_secs(60), LONG);
+    *world.register.slow.lock().unwrap() = Some((world.token.clone(), Duration::from_millis(300)));
+    let id = world.register.grants.lock().unwrap()[0].1.token_id;
+    let greeting = async { world.client(&world.token, None).await.1 };
+    let changing = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        world.register.grants.lock().unwrap().remove(0);
+        let line = FeedLine::Change { sequence: 1, change: Change::TokenGone(id) };
+        world.server.as_ref().unwrap().ear().tell(line).await;
+    };
+    let (greeting, ()) = tokio::join!(greeting, changing);
+    assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::TokenRejected, _)), "{greeting:?}");
 }
 
 #[tokio::test]
