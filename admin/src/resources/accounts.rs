@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::checks;
+use super::{checks, volumes};
 use crate::api::{Administrator, ApiError, Editable, Resource, Role};
 use crate::db::tokens::{self, MASK, TokenKind};
 use crate::db::{Columns, Tx, uuid};
@@ -149,10 +149,7 @@ impl Editable for Accounts {
         if !manages(caller, &account) {
             return Err(not_managed());
         }
-        let volumes = Columns::default().with("account_id", id.to_string()).count(tx, "volumes")?;
-        if volumes > 0 {
-            return Err(ApiError::conflict(format!("account {id} owns {volumes} volumes, retired ones included")));
-        }
+        volumes::retire_those_of(tx, *id)?;
         key(*id).delete(tx, "accounts").map(drop)
     }
 }

@@ -244,13 +244,33 @@ impl Editable for Volumes {
 
     fn delete(tx: &Tx<'_>, caller: &Administrator, key_text: &String) -> Result<(), ApiError> {
         let volume = Self::show(tx, caller, key_text)?;
-        tx.sql.execute(
-            "UPDATE volumes SET retired_at = strftime('%Y-%m-%dT%H:%M:%SZ', 'now') WHERE id = ? AND retired = 0",
-            [volume.id.to_string()],
-        )?;
-        tx.note(Note::Changed(Change::VolumeGone(volume.id)));
-        Ok(())
+        retire(tx, volume.id)
     }
+}
+
+/// Retires all volumes of an account that goes. Their records go to the root account: somebody still has to see to what
+/// they hold.
+pub(super) fn retire_those_of(tx: &Tx<'_>, account: Uuid) -> Result<(), ApiError> {
+    let account = account.to_string();
+    let living = Columns::default().with("account_id", account.clone()).with("retired", false);
+    for volume in living.select(tx, "volumes", "id", |row| uuid(row, "id"))? {
+        retire(tx, volume)?;
+    }
+    tx.sql.execute(
+        "UPDATE volumes SET account_id = (SELECT id FROM accounts WHERE root = 1) WHERE account_id = ?",
+        [account],
+    )?;
+    Ok(())
+}
+
+/// Retires a volume: its tokens open nothing from here on.
+fn retire(tx: &Tx<'_>, id: Uuid) -> Result<(), ApiError> {
+    tx.sql.execute(
+        "UPDATE volumes SET retired_at = strftime('%Y-%m-%dT%H:%M:%SZ', 'now') WHERE id = ? AND retired = 0",
+        [id.to_string()],
+    )?;
+    tx.note(Note::Changed(Change::VolumeGone(id)));
+    Ok(())
 }
 
 /// The volume `id` if it lives.

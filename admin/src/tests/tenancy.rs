@@ -97,6 +97,24 @@ async fn account_sees_itself_and_no_other() {
 }
 
 #[tokio::test]
+async fn account_that_goes_takes_its_volumes_and_tokens_with_it() {
+    let world = World::new().await;
+    let (root, stores) = (&world.root, world.stores().await);
+    let lab = world.post(root, "/v1/configure/accounts", json!({ "name": "lab" })).await.ok();
+    let owner = text(&lab, "token");
+    let volume = world.volume(&owner, &stores, "data").await;
+    let kept = world.volume(root, &stores, "data").await;
+    world.delete(root, &format!("/v1/configure/accounts/{}", text(&lab, "id"))).await.done();
+    world.validate(&stores.meta_token, &text(&volume, "token")).await.refused(404, &["opens no volume"]);
+    world.validate(&stores.meta_token, &text(&kept, "token")).await.ok();
+    world.get(&owner, "/v1/configure/volumes").await.refused(401, &["account token"]);
+    let shown = world.get(root, &format!("/v1/configure/volumes/{}", text(&volume, "id"))).await.ok();
+    assert!(shown["retired_at"].is_string(), "{shown}");
+    let again = world.post(root, "/v1/configure/accounts", json!({ "name": "lab" })).await.ok();
+    world.volume(&text(&again, "token"), &stores, "data").await;
+}
+
+#[tokio::test]
 async fn volume_is_given_to_another_account_by_root_alone() {
     let world = World::new().await;
     let stores = world.stores().await;

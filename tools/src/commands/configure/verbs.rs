@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use serde_json::{Map, Value};
 
-use super::kind::{Kind, VOLUME, VOLUME_TOKEN};
+use super::kind::{ACCOUNT, Kind, VOLUME, VOLUME_TOKEN};
 use super::objects::{Create, Key, List, Update};
 use super::show;
 use crate::admin_client::ConfigureClient;
@@ -72,6 +72,7 @@ fn question(kind: &Kind, doomed: &Value) -> String {
     let key: Vec<&str> = kind.key.iter().filter_map(|field| doomed[field].as_str()).collect();
     let name = doomed["name"].as_str().map(|name| format!(" ({name})")).unwrap_or_default();
     let consequence = match *kind {
+        ACCOUNT => " Its volumes are deleted with it, and their mounts end.",
         VOLUME => " Its tokens open nothing from then on, and its mounts end.",
         VOLUME_TOKEN => " Mounts that use it end.",
         _ => "",
