@@ -3,10 +3,13 @@
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use transport::rest::HttpsClient;
+use transport::tls::Trust;
 
 use crate::{Daemon, Mounted, Outcome, Standby, flexfs, require_fuse, wait_for};
 
@@ -123,6 +126,15 @@ impl Cluster {
         json(&self.run(&[&["configure"], args, &["--json"]].concat()).success())
     }
 
+    /// Changes a volume token as root, and starts no process for it: the kernel flushes written files of a mount when a
+    /// new process closes its copies of them.
+    pub async fn change_token(&self, id: &str, changes: Value) {
+        let client = HttpsClient::new(&self.admin_addr, Some(&Trust::FirstUse(Arc::default()))).expect("an address");
+        let path = format!("/v1/configure/volume-tokens/{id}");
+        let changed = client.request("PUT", &path, &[], ROOT_TOKEN, Some(&changes)).await;
+        assert_eq!(changed.expect("the admin server answers").status, 204);
+    }
+
     /// Makes a volume; `extra` are further flags of `create volume`.
     #[track_caller]
     pub fn create_volume(&self, name: &str, extra: &[&str]) -> Volume {
@@ -175,6 +187,13 @@ impl Cluster {
     pub fn restart_meta(&mut self) {
         self.meta = start_meta(self.folder.path(), &self.meta_addr, &[]);
         self.await_meta();
+    }
+
+    /// As [`Cluster::restart_meta`], with further flags of `meta start`, and without an admin server to register with.
+    pub fn restart_meta_alone(&mut self, flags: &[&str]) {
+        let mut command = meta_command(self.home(), &self.meta_addr);
+        self.meta = Daemon::start(command.args(flags), &self.home().join("meta.log"));
+        self.await_meta_port();
     }
 
     /// A metadata server that is ready to take over when the running one is ended.

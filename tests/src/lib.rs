@@ -12,7 +12,7 @@ mod process;
 pub use client::WireClient;
 pub use cluster::{Cluster, Volume, free_addr};
 pub use conformance::suite;
-pub use mounted::Mounted;
+pub use mounted::{Mounted, is_mounted};
 pub use ordinary::Ordinary;
 pub use process::{Daemon, Outcome, Standby, flexfs, wait_for};
 

@@ -69,7 +69,7 @@ impl Drop for Mounted {
 }
 
 /// Whether something is mounted on `point`.
-fn is_mounted(point: &Path) -> bool {
+pub fn is_mounted(point: &Path) -> bool {
     let mounts = std::fs::read_to_string("/proc/self/mounts").expect("/proc is there");
     mounts.lines().any(|line| line.split(' ').nth(1) == point.to_str())
 }

@@ -271,3 +271,17 @@ fn replaced_token_ends_the_mounts_of_the_old_value() {
     file.write_all(b"still there").unwrap();
     file.sync_all().unwrap();
 }
+
+#[test]
+fn deleted_account_ends_the_mounts_of_its_volumes() {
+    let cluster = Cluster::start();
+    let account = cluster.configure(&["create", "account", "--name", "lab"])["id"].as_str().unwrap().to_owned();
+    let volume = cluster.create_volume("theirs", &["--accountID", &account]);
+    let other = cluster.create_volume("ours", &[]);
+    let (mount, kept) = (cluster.mount(&volume, &volume.token, &[]), cluster.mount(&other, &other.token, &[]));
+    let (writers, kept_writer) = (busy(&[&mount]), busy(&[&kept]).pop().unwrap());
+    cluster.run(&["configure", "delete", "account", &account, "--force"]).success();
+    check_cut(&writers, Instant::now());
+    writers.into_iter().for_each(|writer| assert_eq!(writer.stop().taken_after, 0));
+    assert_eq!(kept_writer.stop().refused, None);
+}
