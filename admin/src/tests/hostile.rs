@@ -201,7 +201,7 @@ async fn description_lists_every_route() {
     ] {
         assert_eq!(paths[path].as_object().unwrap().len(), methods, "{path}");
     }
-    assert_eq!(paths.len(), 8 * 2 + 7);
+    assert_eq!(paths.len(), 8 * 2 + 9);
     let filters = paths["/v1/configure/volumes"]["get"]["parameters"].as_array().unwrap();
     assert!(filters.iter().any(|filter| filter["name"] == "retired" && filter["in"] == "query"));
     for reference in references(&document) {

@@ -76,9 +76,14 @@ const TABLE: &[Line] = &[
     ("post", "/v1/volume-tokens/validate", [401, 401, 401, 401, 401, 401, 200, 401]),
     ("put", "/v1/meta-stores/self", [401, 401, 401, 401, 401, 401, 204, 401]),
     ("put", "/v1/volumes/stats", [401, 401, 401, 401, 401, 401, 204, 401]),
+    ("put", "/v1/volume-tokens/use", [401, 401, 401, 401, 401, 401, 204, 401]),
+    ("get", CHANGES, [401, 401, 401, 401, 401, 401, 400, 401]),
     ("get", "/v1/volumes/retired", [401, 401, 401, 401, 401, 401, 200, 401]),
     ("post", "/v1/sessions/report", [401, 401, 401, 401, 401, 401, 204, 401]),
 ];
+
+/// Its answer never ends: here it is asked with half of a place, and refused to who may ask at all.
+const CHANGES: &str = "/v1/meta-stores/self/changes";
 
 /// What one try works on, made for it alone.
 struct Things {
@@ -129,11 +134,14 @@ impl Things {
 
     /// The path of `route` with the thing that `method` is tried on.
     fn path(&self, method: &str, route: &str, caller: Caller) -> String {
+        if route == CHANGES {
+            return format!("{CHANGES}?sequence=1");
+        }
         let table = route.trim_start_matches("/v1/configure/").split('/').next().unwrap();
         let key = match table {
             "volumes" => text(&self.volume, "id"),
             "volume-tokens" => text(&self.volume, "token_id"),
-            // Whoever owns volumes cannot be deleted.
+            // The account that owns the volume is needed by the tries that follow.
             "accounts" if method == "delete" && !matches!(caller, Caller::Tenant) => text(&self.spare, "accounts"),
             "accounts" => text(&self.accounts[1], "id"),
             "block-stores" | "meta-stores" => text(&self.spare, table),
@@ -149,7 +157,7 @@ impl Things {
         match (method, route) {
             ("get" | "delete", _) => Value::Null,
             ("put", "/v1/meta-stores/self") => json!({ "fingerprint": "00".repeat(32), "version": "1" }),
-            ("put", "/v1/volumes/stats") => json!([]),
+            ("put", "/v1/volumes/stats" | "/v1/volume-tokens/use") => json!([]),
             ("put", "/v1/configure/accounts/{id}") => json!({ "email": "a@b" }),
             ("put", route) if route.contains("volume") => json!({ "notes": "x" }),
             ("put", route) if route.contains("stores") => json!({}),
