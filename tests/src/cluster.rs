@@ -191,8 +191,7 @@ impl Cluster {
 
     /// As [`Cluster::restart_meta`], with further flags of `meta start`, and without an admin server to register with.
     pub fn restart_meta_alone(&mut self, flags: &[&str]) {
-        let mut command = meta_command(self.home(), &self.meta_addr);
-        self.meta = Daemon::start(command.args(flags), &self.home().join("meta.log"));
+        self.meta = start_meta(self.home(), &self.meta_addr, flags);
         self.await_meta_port();
     }
 
