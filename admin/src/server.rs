@@ -10,7 +10,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
-use transport::tls::{self, Identity};
+use transport::tls::{self, Authority, Identity};
 
 use crate::AdminError;
 use crate::api::{self, Peer};
@@ -38,6 +38,8 @@ pub struct AdminSettings {
     pub db_folder: PathBuf,
     /// Certificate and key. `None` = plain HTTP, for a host's own loopback or behind a proxy that speaks TLS.
     pub identity: Option<Identity>,
+    /// Metadata servers must show a certificate of this CA, if there is one. Needs TLS.
+    pub meta_ca: Option<Authority>,
     /// Token of the root account.
     pub root_token: AccountToken,
 }
@@ -49,6 +51,7 @@ pub struct AdminServer {
     router: Router,
     database: Database,
     metrics: AdminMetrics,
+    identity: Option<Identity>,
 }
 
 /// Begins to listen and opens the database, so that a client may connect when this is back. The address comes first:
@@ -69,10 +72,12 @@ pub async fn bind(settings: AdminSettings) -> Result<AdminServer, AdminError> {
     }
     let version = env!("CARGO_PKG_VERSION");
     database.tell(Event { from: local_addr.to_string(), ..Event::new("admin.start") }.with("version", version)).await;
-    let acceptor = settings.identity.as_ref().map(acceptor).transpose()?;
+    let meta_ca = settings.meta_ca.as_ref();
+    let acceptor = settings.identity.as_ref().map(|identity| acceptor(identity, meta_ca)).transpose()?;
     let metrics = AdminMetrics::default();
     Ok(AdminServer {
-        listener: Listener::start(socket, local_addr, acceptor),
+        listener: Listener::start(socket, local_addr, acceptor, meta_ca.is_some()),
+        identity: settings.identity.clone(),
         local_addr,
         router: api::router(database.clone(), metrics.clone()),
         database,
@@ -80,8 +85,8 @@ pub async fn bind(settings: AdminSettings) -> Result<AdminServer, AdminError> {
     })
 }
 
-fn acceptor(identity: &Identity) -> Result<TlsAcceptor, rustls::Error> {
-    let mut config = tls::server_config(identity)?;
+fn acceptor(identity: &Identity, meta_ca: Option<&Authority>) -> Result<TlsAcceptor, rustls::Error> {
+    let mut config = tls::server_config(identity, meta_ca)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
@@ -111,6 +116,7 @@ impl AdminServer {
         tokio::select! {
             ended = &mut serving => return ended.map_err(AdminError::Serve),
             () = tell_untold(&self.database) => {}
+            () = renew(self.identity, &self.database) => {}
             () = shutdown => {}
         }
         // These answers never end by themselves.
@@ -126,6 +132,15 @@ impl AdminServer {
         self.database.tell_untold().await;
         self.database.tell(Event::new("admin.stop")).await;
         ended
+    }
+}
+
+/// Takes up certificates that were replaced, for ever.
+async fn renew(identity: Option<Identity>, database: &Database) {
+    let Some(identity) = identity else { return std::future::pending().await };
+    loop {
+        let fingerprint = identity.replaced().await;
+        database.tell(Event::new("admin.renew").with("fingerprint", fingerprint.to_string())).await;
     }
 }
 

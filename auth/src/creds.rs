@@ -65,8 +65,10 @@ pub struct MountCreds {
     pub admin_addr: String,
     /// The volume token.
     pub token: VolumeToken,
-    /// SHA-256 of the admin server's certificate (hex). Absent = the server is not asked for a certificate.
+    /// SHA-256 of the admin server's certificate (hex). Absent = the server is not asked for a certificate, or `admin_ca` is.
     pub admin_fingerprint: Option<String>,
+    /// File with the CA that issues the admin server's certificate, in place of a fingerprint.
+    pub admin_ca: Option<PathBuf>,
     /// Passphrase of an encrypted volume.
     pub secret: Option<Secret>,
 }
@@ -78,12 +80,16 @@ pub struct MetaCreds {
     pub admin_addr: String,
     /// The metadata token.
     pub token: ServerToken,
-    /// SHA-256 of the admin server's certificate (hex). Absent = the server is not asked for a certificate.
+    /// SHA-256 of the admin server's certificate (hex). Absent = the server is not asked for a certificate, or `admin_ca` is.
     pub admin_fingerprint: Option<String>,
+    /// File with the CA that issues the admin server's certificate, in place of a fingerprint.
+    pub admin_ca: Option<PathBuf>,
     /// User of the block store, where the admin server's record has none.
     pub block_user: Option<String>,
     /// Password of the block store.
     pub block_pass: Option<Secret>,
+    /// Certificate and key (files) that the admin server is shown, where it wants one.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// What `configure.flexfs` needs to administer.
@@ -93,8 +99,10 @@ pub struct ConfigureCreds {
     pub admin_addr: String,
     /// The account token.
     pub token: AccountToken,
-    /// SHA-256 of the admin server's certificate (hex). Absent = the server is not asked for a certificate.
+    /// SHA-256 of the admin server's certificate (hex). Absent = the server is not asked for a certificate, or `admin_ca` is.
     pub admin_fingerprint: Option<String>,
+    /// File with the CA that issues the admin server's certificate, in place of a fingerprint.
+    pub admin_ca: Option<PathBuf>,
 }
 
 /// What `admin.flexfs` needs to start.
@@ -119,6 +127,7 @@ impl MountCreds {
             Ok(Self {
                 admin_addr: fields.text("adminAddr")?,
                 token: fields.token("token", VolumeToken::parse)?,
+                admin_ca: fields.ca()?,
                 admin_fingerprint: fields.optional_text("adminFingerprint")?,
                 secret: fields.optional_text("secret")?.map(Secret::new),
             })
@@ -131,6 +140,7 @@ impl MountCreds {
             .with("adminAddr", Some(&self.admin_addr))
             .with("token", Some(self.token.expose()))
             .with("adminFingerprint", self.admin_fingerprint.as_deref())
+            .with("adminCA", self.admin_ca.as_deref().and_then(Path::to_str))
             .with("secret", self.secret.as_ref().map(Secret::expose));
         file::write(path, &table.into_text(), force)
     }
@@ -148,9 +158,11 @@ impl MetaCreds {
             Ok(Self {
                 admin_addr: fields.text("adminAddr")?,
                 token: fields.token("token", ServerToken::parse)?,
+                admin_ca: fields.ca()?,
                 admin_fingerprint: fields.optional_text("adminFingerprint")?,
                 block_user: fields.optional_text("blockUser")?,
                 block_pass: fields.optional_text("blockPass")?.map(Secret::new),
+                client: fields.client()?,
             })
         })
     }
@@ -161,8 +173,11 @@ impl MetaCreds {
             .with("adminAddr", Some(&self.admin_addr))
             .with("token", Some(self.token.expose()))
             .with("adminFingerprint", self.admin_fingerprint.as_deref())
+            .with("adminCA", self.admin_ca.as_deref().and_then(Path::to_str))
             .with("blockUser", self.block_user.as_deref())
-            .with("blockPass", self.block_pass.as_ref().map(Secret::expose));
+            .with("blockPass", self.block_pass.as_ref().map(Secret::expose))
+            .with("clientCert", self.client.as_ref().and_then(|(certificate, _)| certificate.to_str()))
+            .with("clientKey", self.client.as_ref().and_then(|(_, key)| key.to_str()));
         file::write(path, &table.into_text(), force)
     }
 }
@@ -179,6 +194,7 @@ impl ConfigureCreds {
             Ok(Self {
                 admin_addr: fields.text("adminAddr")?,
                 token: fields.token("token", AccountToken::parse)?,
+                admin_ca: fields.ca()?,
                 admin_fingerprint: fields.optional_text("adminFingerprint")?,
             })
         })
@@ -189,7 +205,8 @@ impl ConfigureCreds {
         let table = Table::default()
             .with("adminAddr", Some(&self.admin_addr))
             .with("token", Some(self.token.expose()))
-            .with("adminFingerprint", self.admin_fingerprint.as_deref());
+            .with("adminFingerprint", self.admin_fingerprint.as_deref())
+            .with("adminCA", self.admin_ca.as_deref().and_then(Path::to_str));
         file::write(path, &table.into_text(), force)
     }
 }

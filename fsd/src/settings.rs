@@ -2,10 +2,11 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{MountFlags, VolumeToken};
-use transport::tls::Fingerprint;
+use transport::tls::Pin;
 
 use crate::mount::Runtime;
 use crate::session::Transport;
@@ -39,8 +40,9 @@ pub struct MountSettings {
     pub volume_name: String,
     /// `host:port` of the metadata server.
     pub meta_addr: String,
-    /// SHA-256 of the metadata server's certificate.
-    pub meta_fingerprint: Fingerprint,
+    /// SHA-256 of the metadata server's certificate. Whoever made it may set another while the mount lives: connections made
+    /// from then on expect that one.
+    pub meta_pin: Arc<Pin>,
     /// Opens the volume, or a subtree of it.
     pub token: VolumeToken,
     /// Restrictions of the command line; those of volume and token are added.

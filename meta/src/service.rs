@@ -90,7 +90,7 @@ impl Ear {
 #[derive(Debug)]
 pub struct MetaServer {
     addr: SocketAddr,
-    fingerprint: Fingerprint,
+    identity: Identity,
     volumes: Arc<HostedVolumes>,
     journal: Arc<Journal>,
     metrics: MetaMetrics,
@@ -107,11 +107,11 @@ impl MetaServer {
         let count = settings.threads.unwrap_or(cpus.len()).max(1);
         let sockets = server::bind(settings.bind_addr, count)?;
         let addr = sockets[0].local_addr().map_err(|source| MetaError::Thread { source })?;
-        let fingerprint = settings.identity.fingerprint();
+        let identity = settings.identity;
         let journal = Arc::new(Journal::new());
         let volumes = HostedVolumes::open(&settings.db_folder, settings.db_cache_max, Arc::clone(&journal))?;
         let volumes = Arc::new(volumes);
-        let key = |purpose: &str| settings.identity.derived_secret(purpose);
+        let key = |purpose: &str| identity.derived_secret(purpose);
         let authenticator = Authenticator::new(authority, settings.authenticator, &key("marks of volume tokens"));
         let remembered = Arc::new(RememberedFile::new(&settings.db_folder, &key("known volume tokens")));
         authenticator.recall(remembered.load(SystemTime::now()), Instant::now());
@@ -130,10 +130,10 @@ impl MetaServer {
         let (stop, stopped) = flag::channel(false);
         let (lines, heard) = mpsc::channel(UNHEARD_MAX);
         let (ear, threads) = (Ear { lines }, Vec::new());
-        let mut running = Self { addr, fingerprint, volumes, journal, metrics, token_use, ear, stop, threads };
-        let identity = Arc::new(settings.identity);
+        let shown = identity.clone();
+        let mut running = Self { addr, identity: shown, volumes, journal, metrics, token_use, ear, stop, threads };
         for (index, socket) in sockets.into_iter().enumerate() {
-            let (server, identity, stopped) = (Arc::clone(&server), Arc::clone(&identity), stopped.clone());
+            let (server, identity, stopped) = (Arc::clone(&server), identity.clone(), stopped.clone());
             let (cpu, times) = (cpus[index % cpus.len()], running.metrics.thread(index));
             running.spawn(format!("meta-{index}"), async move || {
                 pin(cpu);
@@ -173,10 +173,15 @@ impl MetaServer {
         self.addr
     }
 
-    /// By what mounts recognise the server.
+    /// By what mounts recognise the server now.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        self.fingerprint
+        self.identity.fingerprint()
+    }
+
+    /// Waits until its certificate was replaced.
+    pub async fn certificate_replaced(&self) -> Fingerprint {
+        self.identity.replaced().await
     }
 
     /// What the volumes served here hold right now.

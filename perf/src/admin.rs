@@ -36,7 +36,7 @@ impl Admin {
         let made: Value = self.send("POST", "/v1/configure/volume-tokens", token, Some(&wanted)).await?.json()?;
         let token = VolumeToken::parse(made["token"].as_str().context("a token was made")?)?;
         let (admin_addr, admin_fingerprint) = (self.creds.admin_addr.clone(), self.creds.admin_fingerprint.clone());
-        Ok(MountCreds { admin_addr, token, admin_fingerprint, secret: None })
+        Ok(MountCreds { admin_addr, token, admin_fingerprint, admin_ca: None, secret: None })
     }
 
     /// Deletes a token: its mounts are cut.

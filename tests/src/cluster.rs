@@ -16,6 +16,19 @@ use crate::{Daemon, Mounted, Outcome, Standby, flexfs, require_fuse, wait_for};
 /// Token of the root account in every test installation.
 const ROOT_TOKEN: &str = "11111111-2222-4333-8444-555555555555";
 
+/// Flags beyond those of the README.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// Of `admin start`.
+    pub admin: Vec<String>,
+    /// Of `meta start`.
+    pub meta: Vec<String>,
+    /// Of every `init creds` that names the admin server.
+    pub init: Vec<String>,
+    /// Of `meta init creds` alone.
+    pub meta_init: Vec<String>,
+}
+
 /// An installation with servers running.
 pub struct Cluster {
     /// The admin server.
@@ -26,6 +39,7 @@ pub struct Cluster {
     meta_addr: String,
     meta_store: String,
     block_store: String,
+    flags: Flags,
     /// Goes last: the servers' logs are in it.
     folder: TempDir,
 }
@@ -44,25 +58,28 @@ pub struct Volume {
 impl Cluster {
     /// Sets everything up with the commands of the README.
     pub fn start() -> Self {
-        Self::with_flags(&[], &[])
+        Self::start_with(Flags::default())
     }
 
     /// As [`Cluster::start`], with servers that can be scraped: at the addresses of the admin and the metadata server.
     pub fn start_scraped() -> (Self, [String; 2]) {
         let addrs = [free_addr(), free_addr()];
-        let cluster = Self::with_flags(&["--metricsAddr", &addrs[0]], &["--metricsAddr", &addrs[1]]);
-        (cluster, addrs)
+        let scraped = |addr: &String| vec!["--metricsAddr".to_owned(), addr.clone()];
+        let flags = Flags { admin: scraped(&addrs[0]), meta: scraped(&addrs[1]), ..Flags::default() };
+        (Self::start_with(flags), addrs)
     }
 
-    fn with_flags(admin_flags: &[&str], meta_flags: &[&str]) -> Self {
+    /// Sets everything up with further flags.
+    pub fn start_with(flags: Flags) -> Self {
         require_fuse();
         let folder = tempfile::tempdir().expect("a folder for the test");
         let home = folder.path().to_owned();
         let (admin_addr, meta_addr) = (free_addr(), free_addr());
         Outcome::of(&mut flexfs(&home, &["admin", "init", "creds", "--token", ROOT_TOKEN])).success();
-        let admin = start_admin(&home, &admin_addr, admin_flags);
+        let admin = start_admin(&home, &admin_addr, &flags.admin);
         let configure = |args: &[&str]| Outcome::of(&mut flexfs(&home, &[&["configure"], args].concat())).success();
-        configure(&["init", "creds", "--adminAddr", &admin_addr, "--token", ROOT_TOKEN]);
+        let init = ["init", "creds", "--adminAddr", &admin_addr];
+        configure(&[&init, &["--token", ROOT_TOKEN][..], &words(&flags.init)].concat());
         let meta_store = json(&configure(&[
             "create",
             "meta-store",
@@ -91,11 +108,12 @@ impl Cluster {
             "--json",
         ]));
         let meta_token = field(&meta_store, "token");
-        Outcome::of(&mut flexfs(&home, &["meta", "init", "creds", "--adminAddr", &admin_addr, "--token", &meta_token]))
-            .success();
-        let meta = start_meta(&home, &meta_addr, meta_flags);
+        let token = ["--token", &meta_token];
+        let init = [&["meta"], &init[..], &token, &words(&flags.init), &words(&flags.meta_init)].concat();
+        Outcome::of(&mut flexfs(&home, &init)).success();
+        let meta = start_meta(&home, &meta_addr, &flags.meta);
         let (meta_store, block_store) = (field(&meta_store, "id"), field(&block_store, "id"));
-        let cluster = Self { admin, meta, admin_addr, meta_addr, meta_store, block_store, folder };
+        let cluster = Self { admin, meta, admin_addr, meta_addr, meta_store, block_store, flags, folder };
         cluster.await_meta();
         cluster
     }
@@ -173,7 +191,7 @@ impl Cluster {
         let number = FILES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let file = self.home().join(format!("mount-creds-{number}"));
         let args = ["mount", "init", "creds", volume, "--adminAddr", &self.admin_addr, "--token", token, "--credsFile"];
-        self.run(&[&args[..], &[text(&file)]].concat()).success();
+        self.run(&[&args[..], &[text(&file)], &words(&self.flags.init)].concat()).success();
         file
     }
 
@@ -185,19 +203,20 @@ impl Cluster {
 
     /// Starts the metadata server again after it was ended.
     pub fn restart_meta(&mut self) {
-        self.meta = start_meta(self.folder.path(), &self.meta_addr, &[]);
+        self.meta = start_meta(self.folder.path(), &self.meta_addr, &self.flags.meta);
         self.await_meta();
     }
 
     /// As [`Cluster::restart_meta`], with further flags of `meta start`, and without an admin server to register with.
     pub fn restart_meta_alone(&mut self, flags: &[&str]) {
-        self.meta = start_meta(self.home(), &self.meta_addr, flags);
+        let mut command = meta_command(self.home(), &self.meta_addr, &self.flags.meta);
+        self.meta = Daemon::start(command.args(flags), &self.home().join("meta.log"));
         self.await_meta_port();
     }
 
     /// A metadata server that is ready to take over when the running one is ended.
     pub fn standby_meta(&self) -> Standby {
-        Standby::ready(&meta_command(self.home(), &self.meta_addr, &[]), &self.home().join("meta.log"))
+        Standby::ready(&meta_command(self.home(), &self.meta_addr, &self.flags.meta), &self.home().join("meta.log"))
     }
 
     /// Lets a standby serve in place of the ended metadata server. Starts no process.
@@ -208,7 +227,7 @@ impl Cluster {
 
     /// Starts the admin server again after it was ended.
     pub fn restart_admin(&mut self) {
-        self.admin = start_admin(self.folder.path(), &self.admin_addr, &[]);
+        self.admin = start_admin(self.folder.path(), &self.admin_addr, &self.flags.admin);
     }
 
     fn await_meta_port(&self) {
@@ -224,22 +243,26 @@ impl Cluster {
     }
 }
 
-fn meta_command(home: &Path, addr: &str, flags: &[&str]) -> Command {
+fn meta_command(home: &Path, addr: &str, flags: &[String]) -> Command {
     let folder = home.join("meta-db");
-    flexfs(home, &[&["meta", "start", "--bindAddr", addr, "--dbFolder", text(&folder)], flags].concat())
+    let base = ["meta", "start", "--bindAddr", addr, "--dbFolder", text(&folder)];
+    flexfs(home, &[&base, &words(flags)[..]].concat())
 }
 
-fn start_admin(home: &Path, addr: &str, flags: &[&str]) -> Daemon {
+fn start_admin(home: &Path, addr: &str, flags: &[String]) -> Daemon {
     let folder = home.join("admin-db");
     let base = ["admin", "start", "--bindAddr", addr, "--dbFolder", text(&folder)];
-    let mut command = flexfs(home, &[&base, flags].concat());
-    let daemon = Daemon::start(&mut command, &home.join("admin.log"));
+    let daemon = Daemon::start(&mut flexfs(home, &[&base, &words(flags)[..]].concat()), &home.join("admin.log"));
     wait_for("the admin server listens", 20, || std::net::TcpStream::connect(addr).is_ok());
     daemon
 }
 
-fn start_meta(home: &Path, addr: &str, flags: &[&str]) -> Daemon {
+fn start_meta(home: &Path, addr: &str, flags: &[String]) -> Daemon {
     Daemon::start(&mut meta_command(home, addr, flags), &home.join("meta.log"))
+}
+
+fn words(flags: &[String]) -> Vec<&str> {
+    flags.iter().map(String::as_str).collect()
 }
 
 /// An address on loopback that nobody listens on. Its port is none that the kernel gives to sockets that ask for any:

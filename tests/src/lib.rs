@@ -2,6 +2,7 @@
 //!
 //! Nothing here is simulated. A test that cannot run on this machine fails and says why.
 
+mod authority;
 mod client;
 mod cluster;
 mod conformance;
@@ -9,8 +10,9 @@ mod mounted;
 mod ordinary;
 mod process;
 
+pub use authority::Authority;
 pub use client::WireClient;
-pub use cluster::{Cluster, Volume, free_addr};
+pub use cluster::{Cluster, Flags, Volume, free_addr};
 pub use conformance::suite;
 pub use mounted::{Mounted, is_mounted};
 pub use ordinary::Ordinary;

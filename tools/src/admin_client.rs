@@ -11,10 +11,11 @@ mod mount;
 mod server;
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use transport::rest::HttpsClient;
-use transport::tls::{Fingerprint, Trust};
+use transport::tls::{Authority, Fingerprint, Identity, Trust};
 
 pub use configure::ConfigureClient;
 pub use error::ClientError;
@@ -32,11 +33,16 @@ pub struct AdminClient {
 impl AdminClient {
     /// A client of the server at `addr`, whose certificate has `fingerprint` (hex). Nothing is sent yet.
     pub fn new(addr: &str, fingerprint: Option<&str>) -> Result<Self, ClientError> {
+        Self::recognising(addr, &ServerProof { fingerprint: fingerprint.map(str::to_owned), ..ServerProof::default() })
+    }
+
+    /// A client of the server at `addr`, recognised as said. Nothing is sent yet.
+    pub fn recognising(addr: &str, proof: &ServerProof) -> Result<Self, ClientError> {
         check_addr(addr).map_err(|_| ClientError::Address(addr.to_owned()))?;
         let seen = Arc::new(OnceLock::new());
         if let Some(plain) = addr.strip_prefix(PLAIN) {
-            if fingerprint.is_some() {
-                return Err(ClientError::FingerprintWithoutTls(addr.to_owned()));
+            if proof.fingerprint.is_some() || proof.ca.is_some() || proof.client.is_some() {
+                return Err(ClientError::ProofWithoutTls(addr.to_owned()));
             }
             if !is_loopback(plain) {
                 tracing::warn!(addr, "tokens travel to the admin server in the clear");
@@ -45,20 +51,25 @@ impl AdminClient {
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
             return Ok(Self { https: HttpsClient::new(plain, None)?, seen });
         }
-        let trust = match fingerprint {
-            Some(pinned) => Trust::Pinned(pinned.parse()?),
-            None => Trust::FirstUse(Arc::clone(&seen)),
+        let trust = match (&proof.ca, &proof.fingerprint) {
+            (Some(ca), _) => Trust::Issued(Authority::load(ca)?),
+            (None, Some(pinned)) => Trust::Pinned(pinned.parse()?),
+            (None, None) => Trust::FirstUse(Arc::clone(&seen)),
         };
         let addr = addr.strip_prefix(TLS).unwrap_or(addr);
-        Ok(Self { https: HttpsClient::new(addr, Some(&trust))?, seen })
+        let https = match &proof.client {
+            Some((certificate, key)) => HttpsClient::showing(addr, &trust, &Identity::load(certificate, key)?)?,
+            None => HttpsClient::new(addr, Some(&trust))?,
+        };
+        Ok(Self { https, seen })
     }
 
-    /// The client that credentials describe: as [`AdminClient::new`], with a warning where no certificate is pinned.
-    pub fn for_creds(addr: &str, fingerprint: Option<&str>) -> Result<Self, ClientError> {
-        if fingerprint.is_none() && !addr.starts_with(PLAIN) {
+    /// The client that credentials describe: as [`AdminClient::recognising`], with a warning where nothing is.
+    pub fn for_creds(addr: &str, proof: &ServerProof) -> Result<Self, ClientError> {
+        if proof.fingerprint.is_none() && proof.ca.is_none() && !addr.starts_with(PLAIN) {
             tracing::warn!(addr, "the credentials pin no certificate of the admin server: add adminFingerprint");
         }
-        Self::new(addr, fingerprint)
+        Self::recognising(addr, proof)
     }
 
     /// Asks the server for what anybody may know, without a token, and returns the fingerprint of the certificate it
@@ -67,6 +78,17 @@ impl AdminClient {
         self.send("GET", "/openapi.json", &[], "", None::<&()>).await?;
         Ok(self.seen.get().copied())
     }
+}
+
+/// How both ends of a connection to an admin server recognise each other.
+#[derive(Clone, Debug, Default)]
+pub struct ServerProof {
+    /// SHA-256 of its certificate (hex). With neither this nor a CA, any is accepted.
+    pub fingerprint: Option<String>,
+    /// File with the CA that issues its certificate.
+    pub ca: Option<PathBuf>,
+    /// Files with the certificate and the key to show to it.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// Marks an address without TLS.

@@ -28,6 +28,7 @@ impl TestAdmin {
             bind_addr: "127.0.0.1:0".parse().unwrap(),
             db_folder: folder.path().join("db"),
             identity: Some(identity),
+            meta_ca: None,
             root_token: root.clone(),
         };
         let server = admin::bind(settings).await.unwrap();

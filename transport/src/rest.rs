@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::TransportError;
-use crate::tls::{self, GENERAL_PREFIX, Trust};
+use crate::tls::{self, GENERAL_PREFIX, Identity, Trust};
 
 /// A whole exchange takes no longer.
 const EXCHANGE_MAX: Duration = Duration::from_secs(20);
@@ -78,6 +78,15 @@ impl Response {
 impl HttpsClient {
     /// A client of the server at `addr` (`host:port`, port 443 where left out). `None` = plain HTTP.
     pub fn new(addr: &str, trust: Option<&Trust>) -> Result<Self, TransportError> {
+        Self::with_config(addr, trust.map(tls::client_config))
+    }
+
+    /// As [`HttpsClient::new`], showing a certificate of its own.
+    pub fn showing(addr: &str, trust: &Trust, identity: &Identity) -> Result<Self, TransportError> {
+        Self::with_config(addr, Some(tls::client_config_as(trust, identity)))
+    }
+
+    fn with_config(addr: &str, tls: Option<rustls::ClientConfig>) -> Result<Self, TransportError> {
         let mut builder = reqwest::Client::builder()
             .no_proxy()
             .http1_only()
@@ -85,9 +94,8 @@ impl HttpsClient {
             .connect_timeout(CONNECT_MAX)
             .timeout(EXCHANGE_MAX)
             .redirect(reqwest::redirect::Policy::none());
-        let scheme = if trust.is_some() { "https" } else { "http" };
-        if let Some(trust) = trust {
-            let mut config = tls::client_config(trust);
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        if let Some(mut config) = tls {
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
             builder = builder.tls_backend_preconfigured(config);
         }
@@ -166,6 +174,13 @@ fn root_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() && error.source().is_none() {
         "no answer in time".to_owned()
     } else {
-        cause.to_string().trim_start_matches(GENERAL_PREFIX).to_owned()
+        let said = cause.to_string();
+        match said.strip_prefix("received fatal alert: ") {
+            // What it does not like can only be what this side showed.
+            Some(alert) if alert.contains("Certificate") || alert.contains("CA") => {
+                format!("it refuses the certificate that this host shows ({alert}): one of its own CA is needed")
+            }
+            _ => said.trim_start_matches(GENERAL_PREFIX).to_owned(),
+        }
     }
 }

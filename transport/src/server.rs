@@ -85,7 +85,7 @@ impl Listener {
     pub fn new(socket: ServerSocket, identity: &Identity, connections_max: usize) -> Result<Self, TransportError> {
         let ServerSocket { socket, index, count } = socket;
         let addr = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
-        let mut tls = tls::server_config(identity)?;
+        let mut tls = tls::server_config(identity, None)?;
         tls.alpn_protocols = vec![ALPN.to_vec()];
         let crypto = QuicServerConfig::try_from(tls).expect("TLS 1.3 is all this server speaks");
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));

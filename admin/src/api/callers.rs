@@ -98,7 +98,7 @@ impl Administrator {
 
     /// The same without its port.
     pub(super) fn ip(&self) -> Option<IpAddr> {
-        self.peer.map(|Peer(addr)| addr.ip())
+        self.peer.map(|peer| peer.addr.ip())
     }
 }
 
@@ -126,7 +126,13 @@ impl FromRequestParts<Database> for MetaServer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, database: &Database) -> Result<Self, ApiError> {
-        holder(parts, database, TokenKind::Server, "a metadata token").await.map(Self)
+        let id = holder(parts, database, TokenKind::Server, "a metadata token").await?;
+        if peer(parts).is_some_and(|peer| peer.certified == Some(false)) {
+            let more =
+                "metadata servers need one of the CA that this server was started with (--clientCert, --clientKey)";
+            return Err(refused(parts, database, "the request shows no certificate", more.to_owned()).await);
+        }
+        Ok(Self(id))
     }
 }
 
@@ -164,7 +170,7 @@ async fn refused(parts: &Parts, database: &Database, reason: &str, more: String)
     let error = ApiError::unauthorized(format!("{reason}: {more}"));
     let event = Event { from, ..Event::new("request.refuse") };
     let event = event.with("act", format!("{} {route}", parts.method));
-    database.tell_refusal(peer(parts).map(|Peer(addr)| addr.ip()), error.told_in(event)).await;
+    database.tell_refusal(peer(parts).map(|peer| peer.addr.ip()), error.told_in(event)).await;
     error
 }
 
@@ -177,12 +183,16 @@ fn bearer(parts: &Parts) -> Option<auth::Secret> {
     scheme.eq_ignore_ascii_case("bearer").then(|| auth::Secret::new(token.trim().to_owned()))
 }
 
-/// Address a request comes from.
+/// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+pub(crate) struct Peer {
+    pub(crate) addr: SocketAddr,
+    /// Whether it showed a certificate of the CA for metadata servers; `None` where there is no such CA.
+    pub(crate) certified: Option<bool>,
+}
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.addr.fmt(f)
     }
 }

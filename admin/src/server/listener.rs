@@ -35,10 +35,16 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Starts to accept on `socket`.
-    pub(super) fn start(socket: TcpListener, local_addr: SocketAddr, acceptor: Option<TlsAcceptor>) -> Self {
+    /// Starts to accept on `socket`. Notes of each peer whether it showed a certificate, where these are wanted.
+    pub(super) fn start(
+        socket: TcpListener,
+        local_addr: SocketAddr,
+        acceptor: Option<TlsAcceptor>,
+        certificates_wanted: bool,
+    ) -> Self {
         let (sender, ready) = mpsc::channel(16);
-        let accepting = tokio::spawn(accept(socket, acceptor, sender)).abort_handle();
+        let tls = Tls { acceptor, certificates_wanted };
+        let accepting = tokio::spawn(accept(socket, tls, sender)).abort_handle();
         Self { local_addr, ready, accepting }
     }
 }
@@ -68,12 +74,12 @@ impl axum::serve::Listener for Listener {
 
 impl Connected<IncomingStream<'_, Listener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
-        Self(*stream.remote_addr())
+        Self { addr: *stream.remote_addr(), certified: stream.io().certified }
     }
 }
 
 /// Accepts for ever. Handshakes run beside each other, so that a slow one holds up nobody; they end with this future.
-async fn accept(socket: TcpListener, acceptor: Option<TlsAcceptor>, ready: mpsc::Sender<(Connection, SocketAddr)>) {
+async fn accept(socket: TcpListener, tls: Tls, ready: mpsc::Sender<(Connection, SocketAddr)>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut handshakes = JoinSet::new();
     loop {
@@ -86,10 +92,12 @@ async fn accept(socket: TcpListener, acceptor: Option<TlsAcceptor>, ready: mpsc:
                 continue;
             }
         };
-        let (acceptor, ready) = (acceptor.clone(), ready.clone());
+        let (tls, ready) = (tls.clone(), ready.clone());
         handshakes.spawn(async move {
-            match handshake(stream, acceptor).await {
-                Ok(stream) => drop(ready.send((Connection::new(stream, place), peer)).await),
+            match tls.handshake(stream).await {
+                Ok((stream, certified)) => {
+                    drop(ready.send((Connection::new(stream, certified, place), peer)).await);
+                }
                 Err(error) => tracing::debug!(%peer, %error, "connection refused"),
             }
         });
@@ -97,12 +105,26 @@ async fn accept(socket: TcpListener, acceptor: Option<TlsAcceptor>, ready: mpsc:
     }
 }
 
-async fn handshake(stream: TcpStream, acceptor: Option<TlsAcceptor>) -> io::Result<Stream> {
-    stream.set_nodelay(true)?;
-    let Some(acceptor) = acceptor else { return Ok(Box::pin(stream)) };
-    match timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
-        Ok(accepted) => Ok(Box::pin(accepted?)),
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no TLS handshake in time")),
+/// What a connection begins with.
+#[derive(Clone)]
+struct Tls {
+    acceptor: Option<TlsAcceptor>,
+    certificates_wanted: bool,
+}
+
+impl Tls {
+    /// The stream, and whether the peer proved a certificate; `None` where none is wanted.
+    async fn handshake(&self, stream: TcpStream) -> io::Result<(Stream, Option<bool>)> {
+        stream.set_nodelay(true)?;
+        let Some(acceptor) = &self.acceptor else { return Ok((Box::pin(stream), None)) };
+        match timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
+            Ok(accepted) => {
+                let accepted = accepted?;
+                let is_certified = accepted.get_ref().1.peer_certificates().is_some();
+                Ok((Box::pin(accepted), self.certificates_wanted.then_some(is_certified)))
+            }
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no TLS handshake in time")),
+        }
     }
 }
 
@@ -117,12 +139,13 @@ impl<T: AsyncRead + AsyncWrite> Io for T {}
 pub(super) struct Connection {
     stream: Stream,
     silence: Pin<Box<Sleep>>,
+    certified: Option<bool>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    fn new(stream: Stream, place: OwnedSemaphorePermit) -> Self {
-        Self { stream, silence: Box::pin(sleep(SILENCE_MAX)), _place: place }
+    fn new(stream: Stream, certified: Option<bool>, place: OwnedSemaphorePermit) -> Self {
+        Self { stream, silence: Box::pin(sleep(SILENCE_MAX)), certified, _place: place }
     }
 
     /// Bounds the time without progress: of a peer that says nothing, and of one that takes no answer.

@@ -154,6 +154,7 @@ pub(super) fn settings(db_folder: &Path, identity: Option<Identity>, root: &Acco
         bind_addr: (Ipv4Addr::LOCALHOST, 0).into(),
         db_folder: db_folder.to_owned(),
         identity,
+        meta_ca: None,
         root_token: root.clone(),
     }
 }

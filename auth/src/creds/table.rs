@@ -1,5 +1,7 @@
 //! The text of a credentials file: a flat TOML table of strings.
 
+use std::path::PathBuf;
+
 use zeroize::Zeroizing;
 
 use super::TokenError;
@@ -33,6 +35,25 @@ impl Fields {
     /// The text of `key`, which must be there.
     pub(super) fn text(&mut self, key: &'static str) -> Result<String, String> {
         self.optional_text(key)?.ok_or_else(|| format!("`{key}` is missing: {key} = \"value\" is needed"))
+    }
+
+    /// The CA of the admin server. To be asked for before the fingerprint, in whose place it stands.
+    pub(super) fn ca(&mut self) -> Result<Option<PathBuf>, String> {
+        let ca = self.optional_text("adminCA")?;
+        if ca.is_some() && self.table.contains_key("adminFingerprint") {
+            return Err("`adminFingerprint` and `adminCA` exclude each other: take one of them away".to_owned());
+        }
+        Ok(ca.map(PathBuf::from))
+    }
+
+    /// Certificate and key to show to the admin server: both or none.
+    pub(super) fn client(&mut self) -> Result<Option<(PathBuf, PathBuf)>, String> {
+        match (self.optional_text("clientCert")?, self.optional_text("clientKey")?) {
+            (Some(certificate), Some(key)) => Ok(Some((certificate.into(), key.into()))),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err("`clientKey` is missing: the key of `clientCert` is needed".to_owned()),
+            (None, Some(_)) => Err("`clientCert` is missing: the certificate of `clientKey` is needed".to_owned()),
+        }
     }
 
     /// The token at `key`.

@@ -10,6 +10,7 @@ fn mount_creds() -> MountCreds {
         admin_addr: "admin.example.com:443".to_owned(),
         token: VolumeToken::parse(TOKEN).unwrap(),
         admin_fingerprint: Some("ab".repeat(32)),
+        admin_ca: None,
         secret: Some(Secret::new("a \"quoted\"\npass phrase".to_owned())),
     }
 }
@@ -35,14 +36,16 @@ fn every_kind_is_read_as_it_was_written() {
         admin_addr: "127.0.0.1:1".to_owned(),
         token: ServerToken::generate(),
         admin_fingerprint: None,
+        admin_ca: Some("/etc/ca.pem".into()),
+        client: Some(("/etc/client.pem".into(), "/etc/client.key".into())),
         block_user: Some("user".to_owned()),
         block_pass: Some(Secret::new("pass".to_owned())),
     };
     meta.save(&path("meta"), false).unwrap();
     assert_eq!(MetaCreds::load(&path("meta")).unwrap(), meta);
 
-    let configure =
-        ConfigureCreds { admin_addr: "a:1".to_owned(), token: AccountToken::generate(), admin_fingerprint: None };
+    let (admin_addr, token) = ("a:1".to_owned(), AccountToken::generate());
+    let configure = ConfigureCreds { admin_addr, token, admin_fingerprint: None, admin_ca: Some("ca".into()) };
     configure.save(&path("configure"), false).unwrap();
     assert_eq!(ConfigureCreds::load(&path("configure")).unwrap(), configure);
 
@@ -161,4 +164,20 @@ fn default_path_takes_a_volume_name_and_no_path() {
 fn debug_of_credentials_shows_no_secret() {
     let shown = format!("{:?}", mount_creds());
     assert!(!shown.contains("0123") && !shown.contains("quoted"), "{shown}");
+}
+
+#[test]
+fn halves_and_contradictions_of_certificates_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("creds");
+    let base = format!("adminAddr = \"a:443\"\ntoken = '{TOKEN}'\n");
+    for (more, word) in [
+        ("adminCA = 'x'\nadminFingerprint = 'ab'", "exclude each other"),
+        ("clientCert = 'x'", "`clientKey` is missing"),
+        ("clientKey = 'x'", "`clientCert` is missing"),
+    ] {
+        write_private(&path, &format!("{base}{more}\n"));
+        let error = MetaCreds::load(&path).unwrap_err().to_string();
+        assert!(error.contains(word), "{error}");
+    }
 }

@@ -121,7 +121,7 @@ fn session_settings(settings: &MountSettings, point: &MountPoint) -> SessionSett
     let host = rustix::system::uname();
     SessionSettings {
         addr: settings.meta_addr.clone(),
-        trust: Trust::Pinned(settings.meta_fingerprint),
+        trust: Trust::Renewed(Arc::clone(&settings.meta_pin)),
         token: settings.token.clone(),
         flags: settings.flags,
         place: format!("{}:{}", host.nodename().to_string_lossy(), point.path().display()),

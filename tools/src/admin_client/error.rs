@@ -17,9 +17,9 @@ pub enum ClientError {
     Address(String),
     /// An address in the clear and a certificate contradict each other.
     #[error(
-        "admin server {0}: an address with http:// has no certificate to compare; leave the fingerprint out or http:// away"
+        "admin server {0}: an address with http:// has no certificate to compare; leave the fingerprint or CA out, or http:// away"
     )]
-    FingerprintWithoutTls(String),
+    ProofWithoutTls(String),
     /// The token opens nothing at this server (status 401).
     #[error("admin server {addr}: {line}; {hint}")]
     Unauthorized {

@@ -48,6 +48,7 @@ async fn server_in_the_clear_is_spoken_to_without_a_certificate() {
         bind_addr: "127.0.0.1:0".parse().unwrap(),
         db_folder: folder.path().to_owned(),
         identity: None,
+        meta_ca: None,
         root_token: auth::AccountToken::generate(),
     };
     let server = admin::bind(settings).await.unwrap();
@@ -61,9 +62,6 @@ async fn server_in_the_clear_is_spoken_to_without_a_certificate() {
 #[test]
 fn fingerprint_and_plain_address_exclude_each_other() {
     let fingerprint = "ab".repeat(32);
-    assert!(matches!(
-        AdminClient::new("http://127.0.0.1:1", Some(&fingerprint)),
-        Err(ClientError::FingerprintWithoutTls(_))
-    ));
+    assert!(matches!(AdminClient::new("http://127.0.0.1:1", Some(&fingerprint)), Err(ClientError::ProofWithoutTls(_))));
     assert!(AdminClient::new("127.0.0.1:1", Some("abc")).unwrap_err().to_string().contains("64 hex"));
 }

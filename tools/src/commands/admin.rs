@@ -10,6 +10,7 @@ use auth::creds::AdminCreds;
 use auth::{AccountToken, Secret};
 use clap::{Args, Subcommand};
 use sd_notify::NotifyState;
+use transport::tls::Authority;
 
 use super::creds;
 use super::systemd::{DeinitSystemd, InitSystemd, Unit};
@@ -109,6 +110,9 @@ pub(crate) struct Start {
     insecure: bool,
     #[command(flatten)]
     tls: TlsFiles,
+    /// Metadata servers must show a certificate of this CA (PEM file), besides their token
+    #[arg(long = "metaCA", value_name = "FILE", conflicts_with = "no_ssl")]
+    meta_ca: Option<PathBuf>,
     #[command(flatten)]
     creds: CredsFile,
     #[command(flatten)]
@@ -207,6 +211,7 @@ impl Start {
         let creds = AdminCreds::load(&self.creds.path()?)?;
         let db_folder = self.database.path()?;
         let identity = if self.no_ssl { None } else { Some(self.tls.identity()?) };
-        Ok(AdminSettings { bind_addr: self.bind_addr, db_folder, identity, root_token: creds.token })
+        let meta_ca = self.meta_ca.as_deref().map(Authority::load).transpose()?;
+        Ok(AdminSettings { bind_addr: self.bind_addr, db_folder, identity, meta_ca, root_token: creds.token })
     }
 }

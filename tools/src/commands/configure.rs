@@ -15,7 +15,7 @@ use auth::creds::ConfigureCreds;
 use clap::{Args, Subcommand};
 
 use super::creds;
-use crate::admin_client::{AdminClient, ConfigureClient};
+use crate::admin_client::{AdminClient, ConfigureClient, ServerProof};
 use crate::cli::About;
 use crate::progress::Waiting;
 use crate::{output, runtime};
@@ -101,7 +101,8 @@ impl Access {
 
     fn client(&self) -> Result<ConfigureClient> {
         let creds = ConfigureCreds::load(&self.path()?)?;
-        let admin = AdminClient::for_creds(&creds.admin_addr, creds.admin_fingerprint.as_deref())?;
+        let proof = ServerProof { fingerprint: creds.admin_fingerprint, ca: creds.admin_ca, client: None };
+        let admin = AdminClient::for_creds(&creds.admin_addr, &proof)?;
         Ok(ConfigureClient::new(admin, creds.token))
     }
 }

@@ -8,9 +8,10 @@ use auth::CredsError;
 use clap::Args;
 use transport::tls::Fingerprint;
 
-use crate::admin_client::{AdminClient, PLAIN, check_addr};
+use crate::admin_client::{AdminClient, PLAIN, ServerProof, check_addr};
+use crate::failure::usage;
 use crate::progress::Waiting;
-use crate::prompt;
+use crate::{paths, prompt};
 
 /// Which admin server.
 #[derive(Debug, Args)]
@@ -21,8 +22,11 @@ pub(crate) struct AdminServer {
     /// SHA-256 of its certificate, as `admin.flexfs start` prints it [default: shown and pinned at first contact]
     #[arg(long = "adminFingerprint", value_name = "HEX")]
     fingerprint: Option<Fingerprint>,
+    /// CA that issued its certificate (PEM file): any certificate of this CA for the address is then accepted
+    #[arg(long = "caCert", value_name = "FILE", conflicts_with = "fingerprint")]
+    ca: Option<PathBuf>,
     /// It was started with --noSSL: the same as http:// before the address
-    #[arg(long = "noAdminSSL", conflicts_with = "fingerprint")]
+    #[arg(long = "noAdminSSL", conflicts_with_all = ["fingerprint", "ca"])]
     no_ssl: bool,
 }
 
@@ -44,28 +48,50 @@ pub(crate) struct KnownServer {
     /// As credentials files have it.
     pub(super) addr: String,
     pub(super) fingerprint: Option<String>,
+    /// The CA's file, as an absolute path.
+    pub(super) ca: Option<PathBuf>,
 }
 
 impl AdminServer {
     /// Meets the server. No token is sent before its certificate was compared, or shown to whoever is there to see it.
     pub(super) async fn meet(&self) -> Result<KnownServer> {
+        self.meet_as(None).await
+    }
+
+    /// As [`AdminServer::meet`], showing it a certificate.
+    pub(super) async fn meet_as(&self, client: Option<(PathBuf, PathBuf)>) -> Result<KnownServer> {
         let addr = match self.no_ssl && !self.addr.starts_with(PLAIN) {
             true => format!("{PLAIN}{}", self.addr),
             false => self.addr.clone(),
         };
+        let ca = self.ca.as_deref().map(|file| text_path("--caCert", file)).transpose()?;
         let pinned = self.fingerprint.map(|pinned| pinned.to_string());
-        let stranger = AdminClient::new(&addr, pinned.as_deref())?;
+        let mut proof = ServerProof { fingerprint: pinned, ca, client };
+        let stranger = AdminClient::recognising(&addr, &proof)?;
         let waiting = Waiting::show(format!("waiting for admin server {addr}"));
         let shown = stranger.meet().await?;
         drop(waiting);
-        let Some(shown) = shown else { return Ok(KnownServer { client: stranger, addr, fingerprint: pinned }) };
-        println!("admin server {addr} shows the certificate with SHA-256\n{shown}");
-        if prompt::is_interactive() && !prompt::confirm("Is this what `admin.flexfs start` printed?")? {
-            bail!("nothing was written: the certificate was not accepted");
-        }
-        let fingerprint = shown.to_string();
-        let client = AdminClient::new(&addr, Some(&fingerprint))?;
-        Ok(KnownServer { client, addr, fingerprint: Some(fingerprint) })
+        let client = match shown {
+            None => stranger,
+            Some(shown) => {
+                println!("admin server {addr} shows the certificate with SHA-256\n{shown}");
+                if prompt::is_interactive() && !prompt::confirm("Is this what `admin.flexfs start` printed?")? {
+                    bail!("nothing was written: the certificate was not accepted");
+                }
+                proof.fingerprint = Some(shown.to_string());
+                AdminClient::recognising(&addr, &proof)?
+            }
+        };
+        Ok(KnownServer { client, addr, fingerprint: proof.fingerprint, ca: proof.ca })
+    }
+}
+
+/// `file` as it can stand in a credentials file: absolute, and text.
+pub(super) fn text_path(flag: &str, file: &Path) -> Result<PathBuf> {
+    let path = paths::absolute(file)?;
+    match path.to_str() {
+        Some(_) => Ok(path),
+        None => Err(usage(format!("{flag} {}: a path in UTF-8 is needed", path.display()))),
     }
 }
 

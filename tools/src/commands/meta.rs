@@ -16,7 +16,7 @@ use clap::{Args, Subcommand};
 use super::creds::{self, AdminServer};
 use super::systemd::{DeinitSystemd, InitSystemd, Unit};
 use super::tls_files::TlsFiles;
-use crate::admin_client::{AdminClient, ServerClient};
+use crate::admin_client::{AdminClient, ServerClient, ServerProof};
 use crate::cli::About;
 use crate::failure::usage;
 use crate::metrics::MetricsFlags;
@@ -88,6 +88,12 @@ struct InitCreds {
     /// Password of the block store
     #[arg(long = "blockPass", value_name = "PASSWORD", value_parser = prompt::secret_argument)]
     block_pass: Option<Secret>,
+    /// Certificate (PEM file) to show to the admin server, where it wants one (--metaCA)
+    #[arg(long = "clientCert", value_name = "FILE", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+    /// Its key (PEM file)
+    #[arg(long = "clientKey", value_name = "FILE", requires = "client_cert")]
+    client_key: Option<PathBuf>,
     /// Replace a file that is there
     #[arg(long)]
     force: bool,
@@ -177,7 +183,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 impl InitCreds {
     async fn run(&self, path: &Path) -> Result<()> {
         creds::must_not_exist(path, self.force)?;
-        let admin = self.admin.meet().await?;
+        let client = match (&self.client_cert, &self.client_key) {
+            (Some(certificate), Some(key)) => {
+                Some((creds::text_path("--clientCert", certificate)?, creds::text_path("--clientKey", key)?))
+            }
+            _ => None,
+        };
+        let admin = self.admin.meet_as(client.clone()).await?;
         let token = prompt::secret(self.token.clone(), "--token", "metadata token")?;
         let token = ServerToken::parse(token.expose()).map_err(|error| usage(format!("--token: {error}")))?;
         ServerClient::new(admin.client, token.clone()).check().await?;
@@ -185,6 +197,8 @@ impl InitCreds {
             admin_addr: admin.addr,
             token,
             admin_fingerprint: admin.fingerprint,
+            admin_ca: admin.ca,
+            client,
             block_user: self.block_user.clone(),
             block_pass: self.block_pass.clone(),
         };
@@ -198,7 +212,8 @@ impl Start {
     fn run(&self, creds_file: &Path, db_folder: PathBuf) -> Result<()> {
         let metrics = self.metrics.bind()?;
         let creds = MetaCreds::load(creds_file)?;
-        let admin = AdminClient::for_creds(&creds.admin_addr, creds.admin_fingerprint.as_deref())?;
+        let proof = ServerProof { fingerprint: creds.admin_fingerprint, ca: creds.admin_ca, client: creds.client };
+        let admin = AdminClient::for_creds(&creds.admin_addr, &proof)?;
         let settings = self.settings(db_folder)?;
         runtime::build()?.block_on(async {
             let mut signals = EndSignals::catch()?;

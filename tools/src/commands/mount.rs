@@ -13,7 +13,7 @@ use clap::Subcommand;
 use crate::cli::About;
 use crate::dispatch::Invocation;
 
-pub(super) use live::{end, outcome, settings_for, sources};
+pub(super) use live::{end, follow_certificate, outcome, settings_for, sources};
 pub(super) use mount_point::MountPoint;
 pub(super) use start::Tuning;
 

@@ -15,7 +15,7 @@ use fsd::Mount;
 use rustix::process::{getegid, geteuid};
 
 use super::mount::{self, MountPoint, Tuning};
-use crate::admin_client::mount_target;
+use crate::admin_client::{ServerProof, mount_target};
 use crate::metrics::MetricsFlags;
 use crate::output;
 use crate::progress::Waiting;
@@ -98,6 +98,8 @@ async fn start_mount(servers: &Servers, mount_point: &Path, arguments: &Argument
     let target = mount_target(&servers.client, &creds.token).await?;
     let mut settings = mount::settings_for(&target, creds.token.clone(), mount_point, arguments.tuning)?;
     settings.metrics = arguments.metrics.wanted();
+    let proof = ServerProof { fingerprint: creds.admin_fingerprint.clone(), ..ServerProof::default() };
+    mount::follow_certificate(&settings, proof, creds.admin_addr.clone())?;
     // Whoever runs all of it owns the volume. Of root's it is root's already.
     settings.root_owner = Some((geteuid().as_raw(), getegid().as_raw())).filter(|(uid, _)| *uid != 0);
     Ok(runtime::on_thread("mount", || Mount::start(settings)).await??)

@@ -38,3 +38,33 @@ fn half_an_identity_is_named_not_replaced() {
     std::fs::write(&key, "nonsense").unwrap();
     assert!(Identity::load_or_create(&certificate, &key).is_err());
 }
+
+#[test]
+fn key_that_others_can_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("cert"), folder.path().join("key"));
+    Identity::load_or_create(&certificate, &key).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o604)).unwrap();
+    let error = Identity::load_or_create(&certificate, &key).unwrap_err().to_string();
+    assert!(error.contains("0604") && error.contains("chmod 600"), "{error}");
+}
+
+#[test]
+fn replaced_files_are_taken_up_once_and_half_a_pair_never() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("cert"), folder.path().join("key"));
+    let identity = Identity::load_or_create(&certificate, &key).unwrap();
+    let (before, secret) = (identity.fingerprint(), identity.derived_secret("x"));
+    assert_eq!(identity.renew().unwrap(), None);
+
+    let (other_certificate, other_key) = (folder.path().join("other-cert"), folder.path().join("other-key"));
+    let other = Identity::load_or_create(&other_certificate, &other_key).unwrap().fingerprint();
+    std::fs::rename(&other_certificate, &certificate).unwrap();
+    assert!(identity.renew().unwrap_err().to_string().contains("is not the key of"));
+    assert_eq!(identity.renew().unwrap(), None, "told once");
+    assert_eq!(identity.fingerprint(), before);
+    std::fs::rename(&other_key, &key).unwrap();
+    assert_eq!(identity.renew().unwrap(), Some(other));
+    assert_eq!((identity.fingerprint(), identity.renew().unwrap()), (other, None));
+    assert_eq!(identity.derived_secret("x"), secret, "what stands on the first key stays");
+}

@@ -34,7 +34,8 @@ pub(super) async fn init(arguments: InitCreds, path: &Path) -> Result<()> {
     let token = AccountToken::parse(token.expose()).map_err(|error| usage(format!("--token: {error}")))?;
     // Every account may list its volumes.
     ConfigureClient::new(admin.client, token.clone()).list(VOLUME.table, &[]).await?;
-    let creds = ConfigureCreds { admin_addr: admin.addr, token, admin_fingerprint: admin.fingerprint };
+    let (admin_fingerprint, admin_ca) = (admin.fingerprint, admin.ca);
+    let creds = ConfigureCreds { admin_addr: admin.addr, token, admin_fingerprint, admin_ca };
     creds.save(path, arguments.force)?;
     creds::say_written(path);
     Ok(())

@@ -84,6 +84,7 @@ impl MetaService {
     pub(in crate::commands) async fn attend(&self) -> anyhow::Error {
         tokio::select! {
             refused = self.report() => refused,
+            refused = self.renew() => refused,
             () = self.report_sessions() => unreachable!("sessions are reported for ever"),
             () = self.broken() => anyhow!(
                 "the metadata database in {} takes no more writes, the log says why: see to the disk, then start again",
@@ -98,18 +99,36 @@ impl MetaService {
         }
     }
 
-    /// Registers, then reports for ever. Waits out an admin server that is away.
-    async fn report(&self) -> anyhow::Error {
+    /// Registers anew each time the certificate was replaced: mounts learn the new one from the admin server.
+    async fn renew(&self) -> anyhow::Error {
+        loop {
+            self.server.certificate_replaced().await;
+            if let Err(refused) = self.register_patiently().await {
+                return refused;
+            }
+        }
+    }
+
+    /// Registers, waiting out an admin server that is away.
+    async fn register_patiently(&self) -> Result<()> {
         let mut pause = Duration::from_millis(500);
         while let Err(error) = self.register().await {
             if !error.is_temporary() {
-                return anyhow::Error::new(error).context("the metadata server cannot register");
+                return Err(anyhow::Error::new(error).context("the metadata server cannot register"));
             }
             tracing::warn!(%error, "waiting for the admin server; known tokens are served meanwhile");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RETRY_MAX);
         }
         tracing::info!("registered with the admin server");
+        Ok(())
+    }
+
+    /// Registers, then reports for ever.
+    async fn report(&self) -> anyhow::Error {
+        if let Err(refused) = self.register_patiently().await {
+            return refused;
+        }
         tokio::join!(self.report_volumes(), self.report_tokens()).0
     }
 

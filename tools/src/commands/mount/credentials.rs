@@ -58,7 +58,8 @@ pub(super) fn init(arguments: InitCreds) -> Result<()> {
                 arguments.name
             );
         }
-        MountCreds { admin_addr: admin.addr, token, admin_fingerprint: admin.fingerprint, secret: None }
+        let (admin_fingerprint, admin_ca) = (admin.fingerprint, admin.ca);
+        MountCreds { admin_addr: admin.addr, token, admin_fingerprint, admin_ca, secret: None }
             .save(&path, arguments.force)?;
         creds::say_written(&path);
         Ok(())

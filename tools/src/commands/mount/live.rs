@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use ::metrics::Source;
@@ -13,10 +13,12 @@ use fsd::{Controller, Ended, Mount, MountSettings};
 use proto::rest::MountTarget;
 use sd_notify::NotifyState;
 use tokio::sync::oneshot;
+use transport::tls::Pin;
 
 use super::daemon;
 use super::mount_point::{self, MountPoint};
 use super::start::Tuning;
+use crate::admin_client::{AdminClient, ServerProof, mount_target};
 use crate::metrics::MetricsSocket;
 use crate::runtime::{self, EndSignals};
 
@@ -47,7 +49,7 @@ pub(in crate::commands) fn settings_for(
         mount_point: mount_point.to_owned(),
         volume_name: target.volume_name.clone(),
         meta_addr: target.meta_addr.clone(),
-        meta_fingerprint: fingerprint.parse().context("the admin server's answer")?,
+        meta_pin: Arc::new(Pin::new(fingerprint.parse().context("the admin server's answer")?)),
         token,
         flags: MountFlags::default(),
         root_owner: None,
@@ -63,6 +65,44 @@ pub(in crate::commands) fn settings_for(
         metrics: false,
         runtime: tuning.runtime.into(),
     })
+}
+
+/// Asks the admin server which certificate the metadata server has now, each time it shows another than is expected.
+/// Goes on in the background as long as the process.
+pub(in crate::commands) fn follow_certificate(
+    settings: &MountSettings,
+    proof: ServerProof,
+    admin_addr: String,
+) -> Result<()> {
+    let (pin, token) = (Arc::clone(&settings.meta_pin), settings.token.clone());
+    let follow = move || {
+        let Ok(runtime) = runtime::build() else { return };
+        runtime.block_on(async {
+            loop {
+                pin.missed().await;
+                if let Err(error) = ask_again(&pin, &token, &proof, &admin_addr).await {
+                    tracing::warn!(%error, "the metadata server has another certificate, and nobody vouches for it yet");
+                }
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        });
+    };
+    std::thread::Builder::new().name("certificate".to_owned()).spawn(follow).context("starting a thread")?;
+    Ok(())
+}
+
+/// Time between two questions about a certificate.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+async fn ask_again(pin: &Pin, token: &VolumeToken, proof: &ServerProof, admin_addr: &str) -> Result<()> {
+    let admin = AdminClient::for_creds(admin_addr, proof)?;
+    let target = mount_target(&admin, token).await?;
+    let fingerprint = target.meta_fingerprint.context("the admin server knows none")?.parse()?;
+    if fingerprint != pin.expected() {
+        tracing::info!(%fingerprint, "the metadata server has a new certificate");
+        pin.set(fingerprint);
+    }
+    Ok(())
 }
 
 /// Mounts and stays until the mount is gone: unmounted by a signal, from outside, or after its server cut it.

@@ -13,7 +13,7 @@ use proto::rest::MountTarget;
 use super::daemon;
 use super::live::{self, Readiness};
 use super::mount_point::MountPoint;
-use crate::admin_client::{AdminClient, mount_target};
+use crate::admin_client::{AdminClient, ServerProof, mount_target};
 use crate::commands::creds;
 use crate::dispatch::{Caller, Invocation};
 use crate::metrics::MetricsFlags;
@@ -162,7 +162,11 @@ impl Start {
         let creds = MountCreds::load(&creds_file)?;
         let mount_point = MountPoint::claim(&self.mount_point)?;
         fsd::check_mount_point(mount_point.path(), self.non_empty)?;
-        let asked = runtime::build()?.block_on(self.ask_for_target(&creds));
+        let proof =
+            ServerProof { fingerprint: creds.admin_fingerprint.clone(), ca: creds.admin_ca.clone(), client: None };
+        let admin = AdminClient::for_creds(&creds.admin_addr, &proof)
+            .with_context(|| format!("credentials file {}", creds_file.display()))?;
+        let asked = runtime::build()?.block_on(self.ask_for_target(&admin, &creds));
         let target = asked.with_context(|| format!("credentials file {}", creds_file.display()))?;
         if target.volume_name != self.name {
             bail!("the token in {} opens volume {:?}, not {:?}", creds_file.display(), target.volume_name, self.name);
@@ -173,16 +177,16 @@ impl Start {
             metrics: self.metrics.wanted(),
             ..live::settings_for(&target, creds.token, mount_point.path(), self.tuning)?
         };
+        live::follow_certificate(&settings, proof, creds.admin_addr)?;
         live::serve(settings, mount_point, readiness, metrics)
     }
 
     /// Learns from the admin server what the token opens, waiting for it as long as the user said.
-    async fn ask_for_target(&self, creds: &MountCreds) -> Result<MountTarget> {
-        let admin = AdminClient::for_creds(&creds.admin_addr, creds.admin_fingerprint.as_deref())?;
+    async fn ask_for_target(&self, admin: &AdminClient, creds: &MountCreds) -> Result<MountTarget> {
         let _waiting = Waiting::show(format!("waiting for admin server {}", creds.admin_addr));
         let deadline = Instant::now() + Duration::from_secs(self.wait);
         loop {
-            match mount_target(&admin, &creds.token).await {
+            match mount_target(admin, &creds.token).await {
                 Err(error) if error.is_temporary() && Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }

@@ -35,11 +35,13 @@ impl Servers {
             bind_addr: folder.admin_addr(),
             db_folder: folder.admin_db(),
             identity: Some(identity),
+            meta_ca: None,
             root_token: root_token.clone(),
         };
         let admin = AdminThread::start(settings).await.map_err(|error| folder.explain(error))?;
         let admin_addr = folder.admin_addr().to_string();
-        let creds = ConfigureCreds { admin_addr, token: root_token, admin_fingerprint: Some(fingerprint) };
+        let creds =
+            ConfigureCreds { admin_addr, token: root_token, admin_fingerprint: Some(fingerprint), admin_ca: None };
         creds.save(&folder.creds("configure"), true)?;
         let client = AdminClient::new(&creds.admin_addr, creds.admin_fingerprint.as_deref())?;
         let root = ConfigureClient::new(client.clone(), creds.token.clone());
@@ -59,6 +61,7 @@ impl Servers {
             admin_addr: creds.admin_addr,
             token,
             admin_fingerprint: creds.admin_fingerprint,
+            admin_ca: None,
             secret: None,
         };
         mount_creds.save(&folder.creds(provision::VOLUME), true)?;
@@ -114,6 +117,8 @@ fn start_meta(
         admin_addr: creds.admin_addr.clone(),
         token: token.clone(),
         admin_fingerprint: creds.admin_fingerprint.clone(),
+        admin_ca: None,
+        client: None,
         block_user: None,
         block_pass: None,
     };

@@ -1,4 +1,6 @@
-//! The certificate check of a pinning client.
+//! The certificate check of a client.
+
+use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
@@ -7,39 +9,54 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{Fingerprint, Trust};
 
-/// Accepts a server by its certificate's fingerprint and its possession of the key.
+/// Accepts a server by its certificate's fingerprint or its CA, and its possession of the key.
 #[derive(Debug)]
-pub(super) struct PinVerifier {
+pub(super) struct Verifier {
     trust: Trust,
+    /// The library's own check, under a CA.
+    chain: Option<Arc<dyn ServerCertVerifier>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl PinVerifier {
+impl Verifier {
     pub(super) fn new(trust: Trust, provider: &CryptoProvider) -> Self {
-        Self { trust, algorithms: provider.signature_verification_algorithms }
+        let chain = match &trust {
+            Trust::Issued(authority) => Some(authority.server_verifier()),
+            _ => None,
+        };
+        Self { trust, chain, algorithms: provider.signature_verification_algorithms }
     }
 }
 
 /// What [`rustls::Error::General`] puts before its text, for those who show the text alone.
 pub(crate) const GENERAL_PREFIX: &str = "unexpected error: ";
 
-impl ServerCertVerifier for PinVerifier {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if let (Trust::Issued(authority), Some(chain)) = (&self.trust, &self.chain) {
+            let verified = chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+            return verified.map_err(|error| authority.explain(error));
+        }
         let found = Fingerprint::of(end_entity);
         let pinned = match &self.trust {
             Trust::Pinned(pinned) => *pinned,
+            Trust::Renewed(pin) => pin.expected(),
             // A second connection of the same first use must meet the same server.
             Trust::FirstUse(seen) => *seen.get_or_init(|| found),
+            Trust::Issued(_) => unreachable!("checked above"),
         };
         if pinned == found {
             return Ok(ServerCertVerified::assertion());
+        }
+        if let Trust::Renewed(pin) = &self.trust {
+            pin.note_miss();
         }
         // `General` is the one error whose text reaches the user through the QUIC and HTTP libraries.
         Err(Error::General(format!(
