@@ -12,7 +12,7 @@ pub const VERSION_MIN: u16 = 1;
 /// Newest minor version this build speaks. 1: the first.
 pub const VERSION_MAX: u16 = 1;
 
-/// A secret in a message: never shown by `Debug`.
+/// A secret in a message: never shown by `Debug`, wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Redacted(pub String);
@@ -20,6 +20,12 @@ pub struct Redacted(pub String);
 impl std::fmt::Debug for Redacted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("***")
+    }
+}
+
+impl Drop for Redacted {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
     }
 }
 

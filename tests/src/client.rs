@@ -40,6 +40,7 @@ impl WireClient {
         token: &str,
         resume: Option<(SessionId, SessionKey)>,
     ) -> (Self, Greeting) {
+        crate::secrets::note(token);
         let mut client = Self::connect(cluster).await;
         let hello = Hello {
             version_min: VERSION_MIN,

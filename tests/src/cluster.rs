@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use transport::rest::HttpsClient;
 use transport::tls::Trust;
 
-use crate::{Daemon, Mounted, Outcome, Standby, flexfs, require_fuse, wait_for};
+use crate::{Daemon, Mounted, Outcome, Standby, flexfs, require_fuse, secrets, wait_for};
 
 /// Token of the root account in every test installation.
 const ROOT_TOKEN: &str = "11111111-2222-4333-8444-555555555555";
@@ -240,6 +240,13 @@ impl Cluster {
         wait_for("the metadata server registers with the admin server", 20, || {
             self.configure(&["show", "meta-store", &self.meta_store])["fingerprint"].is_string()
         });
+    }
+}
+
+impl Drop for Cluster {
+    /// Whatever the test was about: no token is in what the installation left on disk, but for credentials files.
+    fn drop(&mut self) {
+        secrets::none_below(self.folder.path());
     }
 }
 

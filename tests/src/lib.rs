@@ -9,6 +9,7 @@ mod conformance;
 mod mounted;
 mod ordinary;
 mod process;
+mod secrets;
 
 pub use authority::Authority;
 pub use client::WireClient;

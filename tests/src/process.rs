@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::secrets;
+
 /// The program under test, built beside the tests.
 fn executable() -> PathBuf {
     let tests = std::env::current_exe().expect("a test knows its own path");
@@ -23,6 +25,10 @@ pub fn flexfs(home: &Path, args: &[&str]) -> Command {
     command
 }
 
+fn words(command: &Command) -> Vec<String> {
+    command.get_args().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
 /// What a finished program said.
 #[derive(Debug)]
 pub struct Outcome {
@@ -37,11 +43,29 @@ pub struct Outcome {
 impl Outcome {
     /// Runs `command` to its end.
     pub fn of(command: &mut Command) -> Self {
+        secrets::note_arguments(&words(command));
         let output = command.output().expect("the program starts");
-        Self {
+        let outcome = Self {
             status: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        outcome.hides_tokens(&words(command));
+        outcome
+    }
+
+    /// Nothing but the commands that are there to show tokens shows one.
+    #[track_caller]
+    fn hides_tokens(&self, words: &[String]) {
+        let shows = |word: &&String| matches!(word.as_str(), "create" | "show" | "update");
+        let is_shown = words.iter().any(|word| word == "configure") && words.iter().any(|word| shows(&word));
+        if is_shown && let Ok(printed) = serde_json::from_str(&self.stdout) {
+            secrets::note_in(&printed);
+        }
+        let name = words.iter().take(3).cloned().collect::<Vec<_>>().join(" ");
+        secrets::none_in(&format!("the errors of {name}"), &self.stderr);
+        if !is_shown {
+            secrets::none_in(&format!("the output of {name}"), &self.stdout);
         }
     }
 
@@ -71,6 +95,7 @@ pub struct Daemon {
 impl Daemon {
     /// Starts `command` with its output in `log`.
     pub fn start(command: &mut Command, log: &Path) -> Self {
+        secrets::note_arguments(&words(command));
         let file = File::options().create(true).append(true).open(log).expect("the log can be written");
         let errors = file.try_clone().expect("a file can be duplicated");
         let child = command.stdout(file).stderr(errors).spawn().expect("the program starts");
@@ -132,7 +157,14 @@ impl Drop for Daemon {
         if std::thread::panicking() {
             eprintln!("--- log of process {} ({})\n{}", self.pid(), self.log.display(), self.log());
         }
+        // Before it ends: a process that ended has no command line.
+        let seen = ["cmdline", "environ"].map(|file| {
+            let bytes = std::fs::read(format!("/proc/{}/{file}", self.pid())).unwrap_or_default();
+            (file, String::from_utf8_lossy(&bytes).into_owned())
+        });
         self.kill();
+        seen.iter().for_each(|(file, text)| secrets::none_in(&format!("the {file} of a process"), text));
+        secrets::none_in(&self.log.display().to_string(), &self.log());
     }
 }
 

@@ -95,7 +95,7 @@ fn accounts_act_for_themselves_and_readers_only_look() {
     let volume = cluster.create_volume("volume", &[]);
     let as_account = |name: &str, role: &str| {
         let made = cluster.configure(&["create", "account", "--name", name, "--role", role]);
-        let creds = cluster.home().join(name).to_str().unwrap().to_owned();
+        let creds = cluster.home().join(format!("creds-{name}")).to_str().unwrap().to_owned();
         let token = made["token"].as_str().unwrap();
         let addr = cluster.admin_addr();
         let init = ["configure", "--credsFile", &creds, "init", "creds", "--adminAddr", addr, "--token", token];

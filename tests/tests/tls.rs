@@ -27,7 +27,7 @@ fn cluster_of(authority: &Authority) -> Cluster {
 /// The one line of `configure init creds` that fails.
 #[track_caller]
 fn refusal(cluster: &Cluster, addr: &str, trust: &[&str]) -> String {
-    let file = cluster.home().join("refused").to_str().unwrap().to_owned();
+    let file = cluster.home().join("creds-refused").to_str().unwrap().to_owned();
     let token = "11111111-2222-4333-8444-555555555555";
     let args = ["configure", "--credsFile", &file, "init", "creds", "--adminAddr", addr, "--token", token];
     let line = cluster.run(&[&args, trust].concat()).failure(1);
@@ -75,7 +75,7 @@ fn certificate_that_cannot_be_accepted_is_explained_in_a_line() {
     let line = refusal(&cluster, &addr, &["--caCert", &authority.file()]);
     assert!(line.contains("certificate expired") && line.contains("days ago"), "{line}");
     // A pin asks for no date and no name.
-    let file = cluster.home().join("pinned").to_str().unwrap().to_owned();
+    let file = cluster.home().join("creds-pinned").to_str().unwrap().to_owned();
     let token = "11111111-2222-4333-8444-555555555555";
     let args = ["configure", "--credsFile", &file, "init", "creds", "--adminAddr", &addr, "--token", token];
     cluster.run(&args).success();

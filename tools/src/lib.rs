@@ -13,6 +13,7 @@ mod logging;
 mod metrics;
 mod output;
 mod paths;
+mod process;
 mod progress;
 mod prompt;
 mod render;
@@ -29,6 +30,8 @@ use dispatch::Caller;
 /// Runs the program that `arguments` (the executable's name first) ask for, to its end. The exit status is 0, 1 for a
 /// failure and 2 for a wrong command line; of a mount helper what mount(8) expects: 0, 1 for a wrong call, 32 for a failure.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    process::close_to_others();
+    process::blank_secrets();
     let (outcome, caller) = match dispatch::read(arguments) {
         Ok(invocation) => {
             let caller = invocation.caller;

@@ -10,9 +10,18 @@ use zeroize::Zeroizing;
 
 use crate::failure::usage;
 
-/// Reads a secret from the command line. It cannot fail: clap would show the text.
+/// Reads a secret from the command line; `-` stands for the first line of standard input. It cannot fail: clap would show
+/// the text.
 pub(crate) fn secret_argument(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::new(text.to_owned()))
+    if text != "-" {
+        return Ok(Secret::new(text.to_owned()));
+    }
+    let mut line = Zeroizing::new(String::new());
+    if let Err(error) = BufReader::new(std::io::stdin().take(LINE_MAX)).read_line(&mut line) {
+        // What is missing then is told as what it is.
+        tracing::warn!(%error, "standard input cannot be read");
+    }
+    Ok(Secret::new(line.trim().to_owned()))
 }
 
 /// What `flag` gave, else what the user types at a prompt that shows no characters.
@@ -21,7 +30,9 @@ pub(crate) fn secret(given: Option<Secret>, flag: &str, what: &str) -> Result<Se
         return Ok(given);
     }
     if !std::io::stdin().is_terminal() {
-        return Err(usage(format!("{flag} is missing: the {what} is needed (there is no terminal to ask for it)")));
+        return Err(usage(format!(
+            "{flag} is missing: the {what} is needed, or - to read it from standard input (there is no terminal to ask at)"
+        )));
     }
     ask_hidden(&format!("{what}: ")).context("reading from the terminal")
 }
