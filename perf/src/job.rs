@@ -8,6 +8,7 @@ use crate::ceilings::{block_store, engine, quic_echo};
 use crate::worker::Duty;
 use crate::workloads::{
     contention, metadata, mixed, random, recovery, revocation, scale, sequential, sessions, small_files, sqlite, tree,
+    validation,
 };
 
 /// A worker's task.
@@ -31,6 +32,8 @@ pub(crate) enum Job {
     Contends(contention::Contends),
     /// See [`sessions`].
     Sessions(sessions::Storm),
+    /// See [`validation`].
+    Validate(validation::Validations),
     /// See [`revocation`].
     Revoke(revocation::Revoke),
     /// See [`recovery`].
@@ -66,6 +69,7 @@ impl Job {
             Self::Shares(job) => Box::new(job.in_folder(folder)),
             Self::Contends(job) => Box::new(job.in_folder(folder)),
             Self::Sessions(job) => Box::new(job.at_work()),
+            Self::Validate(job) => Box::new(job.at_work()),
             Self::Revoke(job) => Box::new(job.at_work()),
             Self::Beat(job) => Box::new(job.in_folder(folder)),
             Self::ScaleFill(job) => Box::new(job.in_folder(folder)),

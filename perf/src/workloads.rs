@@ -12,6 +12,7 @@ pub(crate) mod sessions;
 pub(crate) mod small_files;
 pub(crate) mod sqlite;
 pub(crate) mod tree;
+pub(crate) mod validation;
 
 use std::path::Path;
 
@@ -29,6 +30,7 @@ pub(crate) fn all(size: Size, given: Option<&Path>, inodes: u64) -> Vec<Box<dyn 
     all.extend(mixed::all());
     all.extend(contention::all());
     all.extend(sessions::all(size));
+    all.extend(validation::all());
     all.extend(revocation::all());
     all.extend(recovery::all());
     if size == Size::Full {

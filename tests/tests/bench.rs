@@ -132,7 +132,7 @@ fn any_directory_is_measured_and_left_as_it_was() {
 fn sessions_revocation_and_recovery_are_measured_on_a_system_of_its_own() {
     let folder = folder();
     let folder = folder.path();
-    run(folder, "sessions,revocation,recovery", &["--rounds", "1"]).success();
+    run(folder, "sessions,auth,revocation,recovery", &["--rounds", "1"]).success();
     let results = results(folder);
     let value = |workload: &str| {
         let series = results["series"].as_array().unwrap();
@@ -141,6 +141,7 @@ fn sessions_revocation_and_recovery_are_measured_on_a_system_of_its_own() {
     };
     assert!(value("sessions.open.250") > 1.0);
     assert!((0.0..30.0).contains(&value("revocation.cut")));
+    assert!(value("auth.cached") > 0.0 && value("auth.cold") <= value("auth.cold.p99"));
     assert!((0.0..60.0).contains(&value("recovery.outage")));
     assert_nothing_is_left(folder);
 }

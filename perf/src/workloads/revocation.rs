@@ -31,7 +31,7 @@ pub(crate) fn all() -> Vec<Box<dyn Work>> {
 }
 
 impl Work for Revocation {
-    /// Nothing of the machine bounds it: it is a matter of how often the server asks, by intention.
+    /// Nothing of the machine bounds it: word has to travel from one server to the other and on to the mount.
     fn figures(&self) -> Vec<Figure> {
         vec![Figure::new("revocation.cut", "from deleting a token to the first refusal of its mount", Unit::Seconds)]
     }
