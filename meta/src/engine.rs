@@ -32,7 +32,7 @@ mod volume;
 
 pub use abandoned::close_recorded_sessions;
 pub use check::check;
-pub use error::EngineError;
+pub use error::{Breach, EngineError};
 pub use session::{SessionContext, SessionRecord};
 pub(crate) use volume::recorded_block_size;
 pub use volume::{Executed, Volume, VolumeLimits};

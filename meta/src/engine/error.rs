@@ -42,11 +42,43 @@ impl EngineError {
     }
 }
 
+/// What a request asked for that its session may not have, whichever user asks. Mounts do not come to that, or seldom: a
+/// file that they know may have been moved out of their reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breach {
+    /// A file with a name, but none below the session's root. `ESTALE`, as if it were gone.
+    Scope,
+    /// A change in a read-only session. `EROFS`.
+    ReadOnly,
+    /// Object ids that are not the session's to commit. `EPERM`.
+    Objects,
+    /// No message of this protocol, or one beyond its bounds.
+    Protocol,
+}
+
+impl Breach {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Scope, Self::ReadOnly, Self::Objects, Self::Protocol];
+
+    /// What the mount is answered.
+    #[must_use]
+    pub const fn answer(self) -> Refused {
+        match self {
+            Self::Scope => Refused::Error(Errno::ESTALE),
+            Self::ReadOnly => Refused::Error(Errno::EROFS),
+            Self::Objects => Refused::Error(Errno::EPERM),
+            Self::Protocol => Refused::Malformed,
+        }
+    }
+}
+
 /// Why an operation ends without success.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// An answer for the mount; nothing was changed.
     Refused(Refused),
+    /// Refused too, and to be counted.
+    Barred(Breach),
     /// A record is missing that another one names. Under the writer lock that is damage, for a reader it is a commit in
     /// between.
     Torn(&'static str),
@@ -62,7 +94,16 @@ impl From<Errno> for Failure {
 
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
+        match refused {
+            Refused::Malformed => Self::Barred(Breach::Protocol),
+            refused => Self::Refused(refused),
+        }
+    }
+}
+
+impl From<Breach> for Failure {
+    fn from(breach: Breach) -> Self {
+        Self::Barred(breach)
     }
 }
 

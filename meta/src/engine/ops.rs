@@ -138,7 +138,13 @@ pub(super) fn repeat<K: MetaKv>(
     let reply = tx.recall(ask.session.id, operation)?;
     let Reply::Opened(then, _) = &reply else { return Ok(reply) };
     let Some(inode) = tx.find_inode(then.ino)? else { return Ok(reply) };
-    if inode.is_orphan() && !claim::is_holder(tx.volume, ask, inode.ino())? {
+    let may_see = if inode.is_orphan() {
+        claim::is_holder(tx.volume, ask, inode.ino())?
+    } else {
+        scope::admits(&tx, ask.session, &inode)?
+    };
+    // What it was answered then holds nothing that came to the file since.
+    if !may_see {
         return Ok(reply);
     }
     let head = layout::head(&tx, &inode)?;

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use proto::{Errno, InodeId};
 
-use super::error::Outcome;
+use super::error::{Breach, Failure, Outcome};
 use super::inode::Inode;
 use super::keys;
 use super::session::SessionContext;
@@ -18,16 +18,27 @@ pub(super) const DEPTH_MAX: u32 = 4096;
 
 /// `ESTALE` unless the session may name the file.
 pub(super) fn check(view: &impl View, session: &SessionContext, inode: &Inode) -> Outcome<()> {
-    let inside = if inode.is_orphan() {
-        view.holds_open(session.id, inode.ino())
-    } else if session.root == InodeId::ROOT {
+    if inode.is_orphan() {
+        let is_held = view.holds_open(session.id, inode.ino());
+        return if is_held { Ok(()) } else { Err(Errno::ESTALE.into()) };
+    }
+    let inside = if session.root == InodeId::ROOT {
         true
     } else if inode.is_dir() {
         is_below(view, inode.ino(), session.root)?
     } else {
         is_below(view, inode.parent, session.root)? || some_name_is_below(view, inode, session.root)?
     };
-    if inside { Ok(()) } else { Err(Errno::ESTALE.into()) }
+    if inside { Ok(()) } else { Err(Breach::Scope.into()) }
+}
+
+/// Whether the session may name the file.
+pub(super) fn admits(view: &impl View, session: &SessionContext, inode: &Inode) -> Outcome<bool> {
+    match check(view, session, inode) {
+        Ok(()) => Ok(true),
+        Err(Failure::Refused(_) | Failure::Barred(_)) => Ok(false),
+        Err(failure) => Err(failure),
+    }
 }
 
 fn some_name_is_below(view: &impl View, inode: &Inode, root: InodeId) -> Outcome<bool> {

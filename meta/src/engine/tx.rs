@@ -11,7 +11,7 @@ use proto::{
     Attr, BlockIndex, Errno, InodeId, Name, ObjectId, OperationId, Piece, Reply, Sequence, SessionId, Timespec,
 };
 
-use super::error::{EngineError, Failure, Outcome};
+use super::error::{Breach, EngineError, Failure, Outcome};
 use super::grants::{Grant, GrantChange};
 use super::inode::{Dentry, Inode, decode_block, encode_record};
 use super::keys::{self, MapId, Range};
@@ -365,7 +365,7 @@ impl<'v, K: MetaKv> Tx<'v, K> {
 
     /// Takes ids that a session commits out of its grants. `EPERM` where one is not its to write.
     pub(super) fn take_objects(&mut self, session: SessionId, objects: Vec<ObjectId>) -> Outcome<()> {
-        let changes = self.writer.grants.take(session, objects).ok_or(Errno::EPERM)?;
+        let changes = self.writer.grants.take(session, objects).ok_or(Breach::Objects)?;
         self.grants.extend(changes);
         Ok(())
     }

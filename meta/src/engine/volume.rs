@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::cache::Cache;
-use super::error::{EngineError, Failure, Outcome};
+use super::error::{Breach, EngineError, Failure, Outcome};
 use super::grants::Grants;
 use super::inode::{Content, Dentry, Inode, decode_record, encode_record};
 use super::keys::{self, MapId, Range};
@@ -64,6 +64,8 @@ pub struct Executed {
     pub reply: ReplyFrame,
     /// Whether it may be sent only when the volume is on disk up to the reply's sequence.
     pub wait_durable: bool,
+    /// What the request asked for that its session may not have, if it was refused for that.
+    pub breach: Option<Breach>,
 }
 
 /// Numbers that every batch writes anew.
@@ -164,9 +166,14 @@ impl<K: MetaKv> Volume<K> {
     pub fn execute(&self, session: &SessionContext, frame: &RequestFrame, now: Timespec) -> Executed {
         let ask = ops::Ask { session, caller: &frame.caller, now };
         let mut state = Committed { sequence: self.sequence(), dirs: Vec::new() };
+        let mut breach = None;
         let result = match self.carry_out(&ask, frame, &mut state) {
             Ok(reply) => Ok(reply),
             Err(Failure::Refused(refused)) => Err(refused),
+            Err(Failure::Barred(what)) => {
+                breach = Some(what);
+                Err(what.answer())
+            }
             Err(Failure::Torn(what)) => {
                 let error = EngineError::corrupt(format_args!("{what} that another record names is missing"));
                 tracing::error!(request = frame.request.name(), %error, "request failed");
@@ -187,6 +194,7 @@ impl<K: MetaKv> Volume<K> {
         Executed {
             reply: ReplyFrame { sequence, durable: self.durable(), dirs, took: Took::default(), result },
             wait_durable,
+            breach,
         }
     }
 
@@ -195,7 +203,7 @@ impl<K: MetaKv> Volume<K> {
     fn carry_out(&self, ask: &ops::Ask<'_>, frame: &RequestFrame, state: &mut Committed) -> Outcome<Reply> {
         ops::bounds::check(self.block_size, frame)?;
         if ask.session.read_only && ops::bounds::needs_write(&frame.request) {
-            return Err(Errno::EROFS.into());
+            return Err(Breach::ReadOnly.into());
         }
         match (&frame.request, frame.operation) {
             (request, Some(operation)) if request.is_mutation() => self.mutate(ask, operation, request, state),
@@ -209,7 +217,7 @@ impl<K: MetaKv> Volume<K> {
     /// A reader takes no lock. What a commit in between tore apart is read again while nobody writes.
     fn observe(&self, ask: &ops::Ask<'_>, request: &Request) -> Outcome<Reply> {
         match ops::observe(self, ask, request) {
-            Err(Failure::Torn(_) | Failure::Refused(Refused::Error(Errno::ESTALE))) => {
+            Err(Failure::Torn(_) | Failure::Barred(Breach::Scope) | Failure::Refused(Refused::Error(Errno::ESTALE))) => {
                 let _writer = self.write();
                 ops::observe(self, ask, request)
             }

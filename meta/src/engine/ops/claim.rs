@@ -7,7 +7,7 @@ use proto::limits::HANDLES_MAX;
 use proto::{Claim, FileKind, InodeId, Refused, Reply};
 
 use super::{Ask, close};
-use crate::engine::error::{Failure, Outcome};
+use crate::engine::error::Outcome;
 use crate::engine::inode::{Inode, decode_holders};
 use crate::engine::keys;
 use crate::engine::opens::{Holder, OPEN_FILES_MAX};
@@ -65,11 +65,7 @@ fn may_hold<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, inode: &Inode) -> Outc
     if inode.is_orphan() {
         return is_holder(volume, ask, inode.ino());
     }
-    match scope::check(volume, ask.session, inode) {
-        Ok(()) => Ok(true),
-        Err(Failure::Refused(_)) => Ok(false),
-        Err(failure) => Err(failure),
-    }
+    scope::admits(volume, ask.session, inode)
 }
 
 /// Whether a file without a name is kept for the session.

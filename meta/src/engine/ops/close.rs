@@ -5,6 +5,7 @@ use proto::{Close, InodeId, Reply, SessionId, Timespec};
 use super::{Ask, remove};
 use crate::engine::error::Outcome;
 use crate::engine::inode::Inode;
+use crate::engine::scope;
 use crate::engine::tx::Tx;
 use crate::engine::view::View;
 use crate::engine::volume::Volume;
@@ -50,7 +51,9 @@ fn set_access_times<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, closes: &[Clos
     }
     let mut tx = Tx::begin(volume);
     for (ino, atime) in times {
-        if let Some(inode) = tx.find_inode(ino)?.filter(|inode| newer(inode, atime)) {
+        let Some(inode) = tx.find_inode(ino)?.filter(|inode| newer(inode, atime)) else { continue };
+        // It may have been moved out of the session's reach since it was opened.
+        if scope::admits(&tx, ask.session, &inode)? {
             let mut inode = Inode::clone(&inode);
             inode.attr.atime = atime;
             tx.put_inode(inode);

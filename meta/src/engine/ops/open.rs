@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proto::{Access, Errno, FileKind, InodeId, Refused, Reply};
 
 use super::{Ask, content, layout};
-use crate::engine::error::Outcome;
+use crate::engine::error::{Breach, Outcome};
 use crate::engine::inode::Inode;
 use crate::engine::opens::OPEN_FILES_MAX;
 use crate::engine::permit::{self, EXECUTE, READ, WRITE};
@@ -58,7 +58,7 @@ pub(super) fn check(ask: &Ask<'_>, inode: &Inode, access: Access) -> Outcome<()>
         _ => return Err(Errno::ENXIO.into()),
     }
     if access.write && ask.session.read_only {
-        return Err(Errno::EROFS.into());
+        return Err(Breach::ReadOnly.into());
     }
     let wants = [(access.read, READ), (access.write, WRITE), (access.execute, EXECUTE)];
     let want = wants.into_iter().filter(|(wanted, _)| *wanted).fold(0, |bits, (_, bit)| bits | bit);

@@ -1,8 +1,8 @@
 //! Sessions of a subtree: nothing outside can be named.
 
-use proto::{AttrChanges, Caller, Claim, Errno, InodeId, RenameMode, Reply, Request};
+use proto::{AttrChanges, Caller, Claim, Close, Errno, InodeId, OperationId, RenameMode, Reply, Request};
 
-use super::world::{READ, ROOT, User, World, name};
+use super::world::{BOTH, READ, ROOT, User, World, name};
 
 /// A volume with `/in` for the scoped session and `/out` for others, a file in each.
 struct Split<'w> {
@@ -122,6 +122,45 @@ fn unlinked_file_stays_with_the_scoped_session_that_holds_it() {
     assert_eq!(root.stat(file_inside), Err(Errno::ESTALE));
     scoped.close(file_inside);
     world.check();
+}
+
+#[test]
+fn creation_that_is_repeated_shows_nothing_of_a_file_that_was_moved_out() {
+    let world = World::new();
+    let Split { root, scoped, inside, outside, .. } = split(&world);
+    let create = Request::Create {
+        parent: inside,
+        name: name("mine"),
+        perm: 0o600,
+        access: BOTH,
+        exclusive: true,
+        truncate: false,
+    };
+    let first = scoped.ask_as(Some(OperationId(1)), create.clone()).unwrap();
+    let Reply::Opened(attr, _) = first else { panic!("{first:?}") };
+    root.rename((inside, "mine"), (outside, "theirs")).unwrap();
+    root.open(attr.ino, BOTH).unwrap();
+    root.commit_inline(attr.ino, b"written outside", attr.version).unwrap();
+    match scoped.ask_as(Some(OperationId(1)), create).unwrap() {
+        Reply::Opened(again, layout) => {
+            assert_eq!((again, &layout.inline), (attr, &None), "as it was answered then, without content");
+            assert!(layout.blocks.is_empty() && layout.behind == layout.first, "{layout:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    world.check();
+}
+
+#[test]
+fn file_that_was_moved_out_keeps_its_access_time() {
+    let world = World::new();
+    let Split { root, scoped, inside, outside, file_inside, .. } = split(&world);
+    scoped.open(file_inside, READ).unwrap();
+    root.rename((inside, "f"), (outside, "g")).unwrap();
+    let before = root.stat(file_inside).unwrap();
+    let close = Close { ino: file_inside, count: 0, atime: Some(world.tick()) };
+    assert_eq!(scoped.ask(Request::Release { closes: vec![close] }), Ok(Reply::Done));
+    assert_eq!(root.stat(file_inside).unwrap(), before);
 }
 
 #[test]
