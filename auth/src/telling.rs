@@ -28,6 +28,13 @@ impl Telling {
 
     /// Whether something that `source` caused is told; else it is counted.
     pub fn may_tell(&mut self, source: IpAddr, now: Instant) -> bool {
+        let may_tell = self.may_tell_now(source, now);
+        self.untold += u64::from(!may_tell);
+        may_tell
+    }
+
+    /// Whether something that `source` caused is told now; else it is to be told later.
+    pub fn may_tell_now(&mut self, source: IpAddr, now: Instant) -> bool {
         if now.saturating_duration_since(self.since) >= MINUTE {
             self.since = now;
             self.told = 0;
@@ -36,7 +43,6 @@ impl Telling {
         // A source is kept only with something told, so there are never more of them than that.
         let of_one = self.of.get(&source).copied().unwrap_or(0);
         if self.told >= OF_ALL || of_one >= OF_ONE {
-            self.untold += 1;
             return false;
         }
         self.told += 1;

@@ -6,6 +6,7 @@
 //! the watch over tokens on another, waiting for the disk on a third.
 
 mod bounds;
+mod breaches;
 mod committer;
 mod greet;
 mod hosted;

@@ -116,9 +116,9 @@ pub struct SessionEvent {
     pub from: String,
     /// Host name and mount point, by the mount's own word.
     pub place: String,
-    /// Why, of an end or a refusal.
+    /// Why, of an end or a refusal; what, of a breach.
     pub reason: String,
-    /// How many this stands for: refusals of one minute may be told as a number.
+    /// How many this stands for: requests of a breach, and refusals of one minute that are told as a number.
     pub count: u64,
 }
 
@@ -135,6 +135,8 @@ pub enum SessionChange {
     End,
     /// It was not opened.
     Refuse,
+    /// It asked for what it may not have.
+    Breach,
 }
 
 /// One volume token's use in `PUT /v1/volume-tokens/use`, with a metadata token.

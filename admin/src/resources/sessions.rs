@@ -58,6 +58,7 @@ fn tell(tx: &Tx<'_>, store: Uuid, by: &Event, event: SessionEvent) -> Result<(),
         SessionChange::Resume => "session.resume",
         SessionChange::End => "session.end",
         SessionChange::Refuse => "session.refuse",
+        SessionChange::Breach => "session.breach",
     };
     let volume = match event.volume_id {
         Some(id) => volume_of(tx, store, id)?,

@@ -217,7 +217,9 @@ impl<K: MetaKv> Volume<K> {
     /// A reader takes no lock. What a commit in between tore apart is read again while nobody writes.
     fn observe(&self, ask: &ops::Ask<'_>, request: &Request) -> Outcome<Reply> {
         match ops::observe(self, ask, request) {
-            Err(Failure::Torn(_) | Failure::Barred(Breach::Scope) | Failure::Refused(Refused::Error(Errno::ESTALE))) => {
+            Err(
+                Failure::Torn(_) | Failure::Barred(Breach::Scope) | Failure::Refused(Refused::Error(Errno::ESTALE)),
+            ) => {
                 let _writer = self.write();
                 ops::observe(self, ask, request)
             }

@@ -11,12 +11,14 @@ use tokio::sync::watch;
 use super::Server;
 use super::hosted::HostedVolume;
 use super::journal::Subject;
-use super::watch::cut;
+use super::watch::{cut, subject};
 
 /// A round over the volumes.
 const ROUND: Duration = Duration::from_secs(1);
 /// Rounds between two notes of how many refusals were not noted one by one.
 const UNTOLD_ROUNDS: u32 = 60;
+/// Rounds between two notes of what a session asked for and may not have.
+const BREACH_ROUNDS: u32 = 10;
 /// Ages of known tokens on disk are at most so wrong.
 const REMEMBER_EVERY: Duration = Duration::from_secs(20);
 /// Records that one sweep touches at the most, so that a huge unlink never delays requests for long.
@@ -70,9 +72,21 @@ async fn keep_volumes<A>(server: &Server<A>) {
             server.journal.note_untold();
         }
         for (_, volume) in server.volumes.opened() {
+            if rounds.is_multiple_of(BREACH_ROUNDS) {
+                tell_breaches(&volume);
+            }
             end_absent(server, &volume, started);
             reclaim(&volume).await;
             bound_loss(&volume).await;
+        }
+    }
+}
+
+/// One line for each session that asked for what it may not have since it was last told.
+fn tell_breaches(volume: &HostedVolume) {
+    for session in volume.sessions() {
+        if let Some(from) = session.remote_address() {
+            volume.journal.note_breaches(&session.breaches, from, subject(volume, &session));
         }
     }
 }

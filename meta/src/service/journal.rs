@@ -12,6 +12,8 @@ use proto::SessionId;
 use proto::rest::{SessionChange, SessionEvent, SessionReport};
 use uuid::Uuid;
 
+use super::breaches::{Breaches, Tally};
+
 /// Events kept, about 500 bytes each.
 const EVENTS_MAX: usize = 8192;
 /// Events in a report.
@@ -60,6 +62,18 @@ impl Journal {
         let mut kept = self.kept();
         if kept.refusals.may_tell(from.ip(), Instant::now()) {
             kept.push(SessionChange::Refuse, Subject { from: Some(from), ..Subject::default() }, reason, 1);
+        }
+    }
+
+    /// Notes what a session asked for and may not have, now or when it is asked again: as often as refusals are told.
+    pub(super) fn note_breaches(&self, breaches: &Breaches, from: SocketAddr, subject: Subject) {
+        let mut kept = self.kept();
+        if !breaches.is_empty()
+            && kept.refusals.may_tell_now(from.ip(), Instant::now())
+            && let Some(Tally { count, words }) = breaches.take()
+        {
+            tracing::warn!(session = ?subject.session, %from, place = ?subject.place, "requests refused: {words}");
+            kept.push(SessionChange::Breach, Subject { from: Some(from), ..subject }, &words, count);
         }
     }
 

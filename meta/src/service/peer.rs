@@ -19,6 +19,7 @@ use super::hosted::HostedVolume;
 use super::metrics::RequestTimes;
 use super::sessions::Session;
 use super::watch::cut;
+use crate::engine::Breach;
 
 /// Connections per thread that greet at once: anybody can have them, at about 64 KiB each.
 const GREETINGS_MAX: usize = 1024;
@@ -148,7 +149,12 @@ async fn answer(
     times: Arc<RequestTimes>,
     mut call: Call,
 ) {
-    let Ok(request) = call.request(MESSAGE_MAX).await else { return };
+    let request = match call.request(MESSAGE_MAX).await {
+        Ok(request) => request,
+        // The mount went away in the middle of it.
+        Err(CallError::Lost) => return,
+        Err(CallError::TooLarge | CallError::Deadline) => return session.breaches.note(Breach::Protocol),
+    };
     let begin = Instant::now();
     let reply = match read(&session, &request) {
         Ok(frame) => {
@@ -171,7 +177,8 @@ fn read(session: &Session, request: &[u8]) -> Result<RequestFrame, Refused> {
         return Err(Refused::SessionEnded);
     }
     codec::decode(request).map_err(|error| {
-        tracing::warn!(session = %session.id(), %error, "malformed request");
+        tracing::debug!(session = %session.id(), %error, "malformed request");
+        session.breaches.note(Breach::Protocol);
         Refused::Malformed
     })
 }
@@ -183,6 +190,9 @@ async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, frame
     }
     let now = Timespec::from_system_time(std::time::SystemTime::now());
     let executed = volume.engine.execute(&session.context(), frame, now);
+    if let Some(breach) = executed.breach {
+        session.breaches.note(breach);
+    }
     let mut reply = executed.reply;
     let wait = executed.wait_durable || (sync && frame.request.is_mutation());
     if wait && reply.result.is_ok() {

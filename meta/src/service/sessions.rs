@@ -3,6 +3,7 @@
 //! What must survive a restart (root, key, ledger) is the engine's; here is what a running process adds: connections,
 //! the token to watch with what it allows now, and whether the session is over.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use transport::server::Peer;
 use uuid::Uuid;
 
 use super::bounds::Bounds;
+use super::breaches::Breaches;
 use crate::engine::SessionContext;
 
 /// Connections one session may hold: a mount makes one for each of its cores, and makes it again while the server may
@@ -51,6 +53,8 @@ pub(crate) struct Session {
     expires: AtomicI64,
     /// Whether its connections may come from some networks only.
     is_confined: AtomicBool,
+    /// What it asked for and may not have, as far as it was not told yet.
+    pub(crate) breaches: Breaches,
     ended: OnceLock<String>,
     presence: Mutex<Presence>,
 }
@@ -117,6 +121,7 @@ impl Session {
             expires: AtomicI64::new(bounds.expires),
             is_confined: AtomicBool::new(!bounds.networks.are_all()),
             granted: Mutex::new(Granted { grant, bounds }),
+            breaches: Breaches::default(),
             ended: OnceLock::new(),
             presence: Mutex::new(presence),
         }
@@ -213,6 +218,11 @@ impl Session {
         if presence.peers.is_empty() {
             presence.absent_since = Some(now);
         }
+    }
+
+    /// Where one of its connections comes from, if it has any.
+    pub(crate) fn remote_address(&self) -> Option<SocketAddr> {
+        self.presence().peers.first().map(|(_, peer)| peer.remote_address())
     }
 
     /// Since when the mount has no connection, if so.

@@ -19,6 +19,7 @@ use tokio::task::spawn_local;
 use tokio::time::MissedTickBehavior;
 
 use super::Server;
+use super::breaches::Tally;
 use super::hosted::{HostedVolume, limits};
 use super::journal::Subject;
 use super::sessions::{Adopted, Session};
@@ -160,14 +161,11 @@ pub(super) fn cut(places: Vec<Place>, reason: &str) {
         let (volume, session) = &place;
         let Some(farewell) = session.end(reason) else { continue };
         spawn_local(farewell);
-        let subject = Subject {
-            session: Some(session.id()),
-            token_id: Some(session.token_id),
-            volume_id: Some(volume.id.0),
-            place: session.place.clone(),
-            from: None,
+        let told = match session.breaches.take() {
+            Some(Tally { words, .. }) => format!("{reason}; requests refused before: {words}"),
+            None => reason.to_owned(),
         };
-        volume.journal.note(SessionChange::End, subject, reason);
+        volume.journal.note(SessionChange::End, subject(volume, session), &told);
         ended.push(place);
     }
     if ended.is_empty() {
@@ -183,6 +181,17 @@ pub(super) fn cut(places: Vec<Place>, reason: &str) {
             tokio::task::yield_now().await;
         }
     });
+}
+
+/// Whom an event of a session is about.
+pub(super) fn subject(volume: &HostedVolume, session: &Session) -> Subject {
+    Subject {
+        session: Some(session.id()),
+        token_id: Some(session.token_id),
+        volume_id: Some(volume.id.0),
+        place: session.place.clone(),
+        from: None,
+    }
 }
 
 fn end_expired(places: &[Place]) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::Breach;
 
 fn addr(last: u8) -> SocketAddr {
     ([192, 0, 2, last], 1000).into()
@@ -56,4 +57,21 @@ fn words_of_peers_are_cut() {
     let place = "ä".repeat(1000);
     journal.note(SessionChange::Start, Subject { place, ..Subject::default() }, "");
     assert_eq!(journal.report(Some(0)).unwrap().events[0].place.len(), 254);
+}
+
+#[test]
+fn breaches_are_one_line_of_a_session_and_stay_counted_until_they_are_told() {
+    let journal = Journal::new();
+    let breaches = Breaches::default();
+    journal.note_breaches(&breaches, addr(1), Subject::default());
+    for round in 0..1000 {
+        (0..3).for_each(|_| breaches.note(Breach::Scope));
+        journal.note_breaches(&breaches, addr(1), Subject::default());
+        assert_eq!(breaches.is_empty(), round < 10, "of one address ten are told in a minute");
+    }
+    journal.note_untold();
+    let events = journal.report(Some(0)).unwrap().events;
+    assert_eq!(events.len(), 10, "what waits is not untold");
+    assert!(events.iter().all(|event| (event.what, event.count) == (SessionChange::Breach, 3)));
+    assert_eq!(breaches.take().unwrap().count, 3 * 990);
 }
