@@ -42,21 +42,32 @@ impl WireClient {
     ) -> (Self, Greeting) {
         crate::secrets::note(token);
         let mut client = Self::connect(cluster).await;
-        let hello = Hello {
+        let hello = Hello { resume, ..Self::hello(token) };
+        let greeting = client.say(&hello).await.expect("a greeting is answered");
+        (client, greeting)
+    }
+
+    /// A greeting as an honest mount says it.
+    pub fn hello(token: &str) -> Hello {
+        Hello {
             version_min: VERSION_MIN,
             version_max: VERSION_MAX,
             token: Redacted(token.to_owned()),
             flags: 0,
             client: "by hand".to_owned(),
             place: "a test".to_owned(),
-            resume,
-        };
-        let reply = client.raw(&codec::encode(&hello)).await.expect("a greeting is answered");
-        let greeting: Greeting = codec::decode(&reply).expect("a greeting");
-        if let Greeting::Welcome(welcome) = &greeting {
-            client.welcome = Some((**welcome).clone());
+            resume: None,
         }
-        (client, greeting)
+    }
+
+    /// Greets in these words; `None` where the server does not answer with a greeting.
+    pub async fn say(&mut self, hello: &Hello) -> Option<Greeting> {
+        let reply = self.raw(&codec::encode(hello)).await?;
+        let greeting: Greeting = codec::decode(&reply).ok()?;
+        if let Greeting::Welcome(welcome) = &greeting {
+            self.welcome = Some((**welcome).clone());
+        }
+        Some(greeting)
     }
 
     /// Opens a session that is expected to open.
