@@ -7,8 +7,12 @@ use quinn::{Connection, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt
 
 /// Calls that a trusted peer may have open at once on a connection.
 const CALLS_IN_FLIGHT_MAX: u32 = 256;
-/// Request bytes that a trusted peer may have sent and the server not read, on all streams of a connection.
-const UNREAD_MAX: u32 = 8 * MESSAGE_MAX as u32;
+/// Request bytes that a trusted peer may have sent on one stream and the server not read.
+const UNREAD_OF_CALL_MAX: u32 = 64 << 10;
+/// As above, on all streams of a connection: calls that wait never take the room of one that is read.
+const UNREAD_MAX: u32 = CALLS_IN_FLIGHT_MAX * UNREAD_OF_CALL_MAX + MESSAGE_MAX as u32;
+/// Bytes of answers that a peer did not acknowledge.
+const UNACKNOWLEDGED_MAX: u64 = 2 * MESSAGE_MAX as u64;
 /// Events (server to client) unread at once.
 const EVENTS_IN_FLIGHT_MAX: u32 = 16;
 /// Handshake bytes kept while those before them are missing.
@@ -45,6 +49,8 @@ pub(crate) fn answering() -> TransportConfig {
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .receive_window(VarInt::from_u32(HELLO_MAX as u32))
+        .stream_receive_window(VarInt::from_u32(UNREAD_OF_CALL_MAX))
+        .send_window(UNACKNOWLEDGED_MAX)
         .crypto_buffer_size(HANDSHAKE_MAX);
     config
 }

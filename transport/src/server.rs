@@ -11,12 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use proto::ALPN;
 use proto::limits::MESSAGE_MAX;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{ConnectionError, Endpoint, EndpointConfig, RecvStream, SendStream, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::steer::SteeredIds;
 use crate::quic;
@@ -26,6 +27,10 @@ use crate::{CallError, TransportError};
 
 /// A peer has so long to send a whole request: a slow one holds a stream, never a thread.
 const REQUEST_MAX: Duration = Duration::from_secs(20);
+/// What is read of any request, in bytes. What is longer needs a turn.
+const HEAD_MAX: usize = 16 << 10;
+/// Turns of a connection: calls at once that are long, in what is asked or in what is answered.
+const LONG_CALLS_MAX: usize = 8;
 /// A peer has so long to make room for an answer.
 const REPLY_MAX: Duration = Duration::from_secs(20);
 /// Handshakes that wait for [`Listener::accept`], and bytes kept of each one's next packets.
@@ -81,7 +86,8 @@ pub struct Listener {
 
 impl Listener {
     /// Serves `socket` on the current tokio runtime. Turns peers away while `connections_max` connections are open,
-    /// those that greet included. A peer that was not admitted costs at most about 64 KiB, an admitted one 16 MiB.
+    /// those that greet included. A peer that was not admitted costs at most about 64 KiB, an admitted one
+    /// at its worst 18 MiB of unread requests, 16 MiB of long calls and 4 MiB of answers on their way.
     pub fn new(socket: ServerSocket, identity: &Identity, connections_max: usize) -> Result<Self, TransportError> {
         let ServerSocket { socket, index, count } = socket;
         let addr = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
@@ -161,7 +167,7 @@ impl Arrival {
     /// Completes the handshake. The peer may then make one call of at most [`proto::limits::HELLO_MAX`] bytes, until it is admitted.
     pub async fn establish(self) -> Result<Peer, CallError> {
         let connection = self.incoming.await.map_err(|_| CallError::Lost)?;
-        Ok(Peer { connection })
+        Ok(Peer { connection, turns: Arc::new(Semaphore::new(LONG_CALLS_MAX)) })
     }
 }
 
@@ -169,6 +175,7 @@ impl Arrival {
 #[derive(Clone, Debug)]
 pub struct Peer {
     connection: quinn::Connection,
+    turns: Arc<Semaphore>,
 }
 
 impl Peer {
@@ -186,7 +193,7 @@ impl Peer {
     /// The next call that the peer began. The request is not read yet.
     pub async fn accept(&self) -> Result<Call, CallError> {
         let (send, receive) = self.connection.accept_bi().await.map_err(|_| CallError::Lost)?;
-        Ok(Call { send, receive })
+        Ok(Call { send, receive, turns: Arc::clone(&self.turns), turn: None })
     }
 
     /// Says something unasked. Waits while the peer has too much unread.
@@ -215,21 +222,46 @@ impl Peer {
 }
 
 /// One call.
+///
+/// Long ones are few at once on a connection, whatever its peer does: a request is read beyond its head only in its turn,
+/// and the turn lasts until the answer is on its way. What others send meanwhile waits in their streams' windows.
 #[derive(Debug)]
 pub struct Call {
     send: SendStream,
     receive: RecvStream,
+    turns: Arc<Semaphore>,
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Call {
     /// Reads the request, at most `len_max` bytes and within twenty seconds.
     pub async fn request(&mut self, len_max: usize) -> Result<Bytes, CallError> {
-        let reading = self.receive.read_to_end(len_max.min(MESSAGE_MAX));
-        match tokio::time::timeout(REQUEST_MAX, reading).await {
-            Ok(Ok(request)) => Ok(request.into()),
-            Ok(Err(quinn::ReadToEndError::TooLong)) => Err(CallError::TooLarge),
-            Ok(Err(quinn::ReadToEndError::Read(_))) => Err(CallError::Lost),
-            Err(_) => Err(CallError::Deadline),
+        let reading = self.read(len_max.min(MESSAGE_MAX));
+        tokio::time::timeout(REQUEST_MAX, reading).await.map_err(|_| CallError::Deadline)?
+    }
+
+    async fn read(&mut self, len_max: usize) -> Result<Bytes, CallError> {
+        let mut request = BytesMut::new();
+        loop {
+            let room = if self.turn.is_some() { MESSAGE_MAX } else { HEAD_MAX - request.len() };
+            let Some(chunk) = self.receive.read_chunk(room, true).await.map_err(|_| CallError::Lost)? else {
+                return Ok(request.freeze());
+            };
+            if request.len() + chunk.bytes.len() > len_max {
+                return Err(CallError::TooLarge);
+            }
+            request.extend_from_slice(&chunk.bytes);
+            if request.len() >= HEAD_MAX {
+                self.take_turn().await;
+            }
+        }
+    }
+
+    /// Waits until few enough calls of the connection are long, where this one has no turn yet. To be called before a
+    /// long answer is made: the peer decides when it goes away.
+    pub async fn take_turn(&mut self) {
+        if self.turn.is_none() {
+            self.turn = Arc::clone(&self.turns).acquire_owned().await.ok();
         }
     }
 

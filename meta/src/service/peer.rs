@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use auth::TokenAuthority;
 use bytes::Bytes;
 use proto::limits::{HELLO_MAX, MESSAGE_MAX};
-use proto::{Errno, Greeting, Refused, ReplyFrame, RequestFrame, Sequence, SessionRefusal, Timespec, Took, codec};
+use proto::{
+    Errno, Greeting, Refused, ReplyFrame, Request, RequestFrame, Sequence, SessionRefusal, Timespec, Took, codec,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
@@ -155,8 +157,13 @@ async fn answer(
         Err(CallError::Lost) => return,
         Err(CallError::TooLarge | CallError::Deadline) => return session.breaches.note(Breach::Protocol),
     };
+    let frame = read(&session, &request);
+    drop(request);
+    if frame.as_ref().is_ok_and(|frame| may_be_answered_at_length(&frame.request)) {
+        call.take_turn().await;
+    }
     let begin = Instant::now();
-    let reply = match read(&session, &request) {
+    let reply = match frame {
         Ok(frame) => {
             let mut reply = decide(&volume, &session, sync, &frame).await;
             let took = begin.elapsed();
@@ -170,10 +177,22 @@ async fn answer(
     let _ = call.reply(Bytes::from(codec::encode(&reply))).await;
 }
 
+/// Whether the answer may be a list, a map or a value of some length.
+const fn may_be_answered_at_length(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Create { .. }
+            | Request::Open { .. }
+            | Request::ReadDir { .. }
+            | Request::GetLayout { .. }
+            | Request::GetXattr { .. }
+            | Request::ListXattr { .. }
+    )
+}
+
 /// The request, unless it is none or comes too late.
 fn read(session: &Session, request: &[u8]) -> Result<RequestFrame, Refused> {
-    let now = Timespec::from_system_time(std::time::SystemTime::now());
-    if !session.is_live() || session.expires() <= now.secs {
+    if is_over(session, now()) {
         return Err(Refused::SessionEnded);
     }
     codec::decode(request).map_err(|error| {
@@ -183,12 +202,20 @@ fn read(session: &Session, request: &[u8]) -> Result<RequestFrame, Refused> {
     })
 }
 
+fn is_over(session: &Session, now: Timespec) -> bool {
+    !session.is_live() || session.expires() <= now.secs
+}
+
 async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, frame: &RequestFrame) -> ReplyFrame {
+    let now = now();
+    // The request may have waited for its turn.
+    if is_over(session, now) {
+        return refuse(volume, Refused::SessionEnded);
+    }
     let was_applied = || frame.operation.is_some_and(|operation| volume.engine.was_applied(session.id(), operation));
     if volume.space.refuses(&frame.request) && !was_applied() {
         return refuse(volume, Refused::Error(Errno::ENOSPC));
     }
-    let now = Timespec::from_system_time(std::time::SystemTime::now());
     let executed = volume.engine.execute(&session.context(), frame, now);
     if let Some(breach) = executed.breach {
         session.breaches.note(breach);
@@ -205,6 +232,10 @@ async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, frame
         }
     }
     reply
+}
+
+fn now() -> Timespec {
+    Timespec::from_system_time(std::time::SystemTime::now())
 }
 
 fn micros(duration: Duration) -> u32 {

@@ -232,3 +232,46 @@ async fn restarted_server_tells_the_peers_of_the_former_process_at_once() {
     // Without a word of the new process the call would wait for its deadline.
     assert_eq!(connection.call(b"again", SOON).await, Err(CallError::Lost));
 }
+
+#[tokio::test]
+async fn long_calls_take_turns_and_short_ones_pass_them() {
+    let (world, listener) = listener(100);
+    let greeted = async { listener.accept().await.unwrap().establish().await.unwrap() };
+    let (peer, connected) = tokio::join!(greeted, world.connection());
+    let (_dialer, connection) = connected.unwrap();
+    peer.admit();
+    let ask = async |len: usize| {
+        let connection = connection.clone();
+        tokio::spawn(async move { connection.call(&vec![7; len], SOON).await });
+        peer.accept().await.unwrap()
+    };
+    let mut long = Vec::new();
+    for _ in 0..LONG_CALLS_MAX {
+        let mut call = ask(MESSAGE_MAX).await;
+        assert_eq!(call.request(MESSAGE_MAX).await.unwrap().len(), MESSAGE_MAX);
+        long.push(call);
+    }
+    let mut one_more = ask(HEAD_MAX + 1).await;
+    {
+        let reading = one_more.request(MESSAGE_MAX);
+        tokio::pin!(reading);
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut reading).await.is_err(), "it has no turn");
+        let mut short = ask(100).await;
+        assert_eq!(short.request(MESSAGE_MAX).await.unwrap().len(), 100);
+        assert!(tokio::time::timeout(Duration::from_millis(200), short.take_turn()).await.is_err());
+        short.reply("short".into()).await.unwrap();
+        long.pop().unwrap().reply("long".into()).await.unwrap();
+        assert_eq!(reading.await.unwrap().len(), HEAD_MAX + 1);
+    }
+}
+
+#[tokio::test]
+async fn requests_that_wait_do_not_take_the_room_of_one_that_is_read() {
+    let world = echo_server(100);
+    let (_dialer, connection) = world.connection().await.unwrap();
+    let large = vec![7; MESSAGE_MAX];
+    let calls = (0..100).map(|_| connection.call(&large, Duration::from_secs(60)));
+    for answer in futures_util::future::join_all(calls).await {
+        assert_eq!(answer.unwrap().len(), MESSAGE_MAX);
+    }
+}
