@@ -23,7 +23,11 @@ pub struct WireClient {
 impl WireClient {
     /// Connects without a word.
     pub async fn connect(cluster: &Cluster) -> Self {
-        let addr = cluster.meta_addr().parse().expect("the cluster has a numeric address");
+        Self::connect_to(cluster.meta_addr()).await
+    }
+
+    async fn connect_to(addr: &str) -> Self {
+        let addr = addr.parse().expect("the cluster has a numeric address");
         let dialer = Dialer::new(addr, &Trust::FirstUse(std::sync::Arc::default())).expect("loopback has sockets");
         let connection = dialer.connect(addr).await.expect("the metadata server is there");
         Self { connection, _dialer: dialer, next_operation: 1, welcome: None }
@@ -73,6 +77,14 @@ impl WireClient {
     /// Opens a session that is expected to open.
     pub async fn open(cluster: &Cluster, token: &str) -> Self {
         let (client, greeting) = Self::greet(cluster, token).await;
+        assert!(client.welcome.is_some(), "{greeting:?}");
+        client
+    }
+
+    /// Opens a session of the server at `addr`, for a thread that has no cluster.
+    pub async fn open_at(addr: &str, token: &str) -> Self {
+        let mut client = Self::connect_to(addr).await;
+        let greeting = client.say(&Self::hello(token)).await;
         assert!(client.welcome.is_some(), "{greeting:?}");
         client
     }

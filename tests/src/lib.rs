@@ -9,6 +9,7 @@ mod conformance;
 mod mounted;
 mod ordinary;
 mod process;
+mod raw;
 mod secrets;
 
 pub use authority::Authority;
@@ -18,6 +19,7 @@ pub use conformance::suite;
 pub use mounted::{Mounted, is_mounted};
 pub use ordinary::Ordinary;
 pub use process::{Daemon, Outcome, Standby, flexfs, wait_for};
+pub use raw::RawPeer;
 
 /// How the mounts of this run take requests from the kernel: `cargo xtask test` runs the tests once for each way.
 pub fn transport() -> String {
