@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use proto::limits::MESSAGE_MAX;
 use proto::{Caller, Greeting, InodeId, Reply, Request, RequestFrame, XattrMode, codec};
 use quinn::{RecvStream, SendStream, TransportConfig};
@@ -43,9 +44,9 @@ impl Bystander {
         self.stop.store(true, Ordering::Relaxed);
         let mut times = self.work.join().expect("no operation failed");
         times.sort_unstable();
-        assert!(times.len() > 20, "{} rounds", times.len());
         let (middle, last) = (times[times.len() / 2], times[times.len() - 1]);
         eprintln!("bystander: {} rounds, median {middle:?}, slowest {last:?}", times.len());
+        assert!(times.len() > 20, "{} rounds", times.len());
         assert!(middle < Duration::from_millis(250) && last < Duration::from_secs(5), "{middle:?} {last:?}");
     }
 }
@@ -137,5 +138,81 @@ async fn answers_that_nobody_reads_take_little_memory() {
     eprintln!("grown by {} MiB", grown >> 20);
     assert!(grown < 64 << 20, "one connection took {} MiB", grown >> 20);
     let Reply::Entry(_) = stage.honest.done(Request::GetAttr { ino }).await else { panic!("an entry") };
+    beside.is_unharmed();
+}
+
+#[tokio::test]
+async fn requests_that_trickle_are_dropped_and_streams_are_counted() {
+    let stage = Stage::set().await;
+    let beside = Bystander::start(&stage);
+    let peer = admitted(&stage, TransportConfig::default()).await;
+    let mut held = begin_all(&peer).await;
+    let begin = Instant::now();
+    // A byte of a request that would be good at last, every half second on each stream.
+    while begin.elapsed() < Duration::from_secs(23) {
+        send_to_all(&mut held, &[0], Duration::from_millis(400)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let mut dropped = 0;
+    for (send, _) in &mut held {
+        dropped += usize::from(send.stopped().now_or_never().is_some());
+    }
+    assert_eq!(dropped, held.len(), "twenty seconds are all that a request has");
+    // Its places are free again: the same peer can ask as before.
+    assert!(!peer.is_closed());
+    drop(held);
+    assert!(begin_all(&peer).await.len() >= 250);
+    beside.is_unharmed();
+}
+
+#[tokio::test]
+async fn streams_by_the_thousand_and_resets_disturb_nobody() {
+    let stage = Stage::set().await;
+    let beside = Bystander::start(&stage);
+    let peer = admitted(&stage, TransportConfig::default()).await;
+    let request = Request::GetAttr { ino: InodeId::ROOT };
+    let frame = codec::encode(&RequestFrame { operation: None, caller: Caller::ROOT, request });
+    let (begin, mut round) = (Instant::now(), 0);
+    let grown = growth(&stage, async {
+        while begin.elapsed() < Duration::from_secs(5) {
+            round += 1;
+            let Some((mut send, mut receive)) = peer.begin().await else { panic!("the connection is gone") };
+            let _ = send.write_all(&frame).await;
+            match round % 3 {
+                0 => drop(send.finish()),
+                1 => drop(send.reset(7_u32.into())),
+                _ => drop(receive.stop(7_u32.into())),
+            }
+        }
+    })
+    .await;
+    assert!(grown < 64 << 20, "one connection took {} MiB", grown >> 20);
+    eprintln!("{round} streams, grown by {} MiB", grown >> 20);
+    assert!(round > 5000, "{round} streams");
+    assert!(!peer.is_closed());
+    beside.is_unharmed();
+}
+
+#[tokio::test]
+async fn connections_that_never_greet_are_let_go_and_keep_nobody_out() {
+    let stage = Stage::set().await;
+    let beside = Bystander::start(&stage);
+    let half = codec::encode(&WireClient::hello(&stage.volume.token));
+    let grown = growth(&stage, async {
+        let mut peers = Vec::new();
+        for number in 0..200 {
+            let peer = RawPeer::connect(&stage.cluster, TransportConfig::default()).await;
+            let (mut send, receive) = peer.begin().await.expect("one stream is everybody's");
+            send.write_all(&half[..number % half.len()]).await.unwrap();
+            peers.push((peer, send, receive));
+        }
+        // Another greets in between and is let in.
+        drop(admitted(&stage, TransportConfig::default()).await);
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        let left = peers.iter().filter(|(peer, ..)| !peer.is_closed()).count();
+        assert_eq!(left, 0, "ten seconds are all that a greeting has");
+    })
+    .await;
+    assert!(grown < 64 << 20, "200 connections took {} MiB", grown >> 20);
     beside.is_unharmed();
 }
