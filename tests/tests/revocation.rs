@@ -97,8 +97,17 @@ fn check_cut(writers: &[Writer], since: Instant) {
     }
 }
 
-fn denied<T: std::fmt::Debug>(what: &str, outcome: std::io::Result<T>) {
-    assert_eq!(outcome.map_err(|error| error.kind()).unwrap_err(), ErrorKind::PermissionDenied, "{what}");
+fn denied<T>(what: &str, outcome: std::io::Result<T>) {
+    let refused = outcome.err().map(|error| error.kind());
+    assert_eq!(refused, Some(ErrorKind::PermissionDenied), "{what}");
+}
+
+/// Waits until the kernel answers nothing by itself, at the longest until `end`. The root is what it is made to forget last.
+fn await_dropped_caches(mount: &Mounted, end: Instant) {
+    while fs::metadata(mount.point()).is_ok() {
+        assert!(Instant::now() < end, "the kernel still has attributes from before the cut");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Every kind of operation, by path and through `file`, which was open before.
@@ -147,16 +156,17 @@ fn deleted_token_ends_three_busy_mounts_within_a_second_and_no_other() {
     let orphan = File::create(doomed[0].path("orphan")).unwrap();
     orphan.sync_all().unwrap();
     fs::remove_file(doomed[0].path("orphan")).unwrap();
-    let mut program = shell_that_appends(&doomed[1].path("shell"));
+    let mut program = Endless::append(&doomed[1].path("shell"));
 
     cluster.run(&["configure", "delete", "volume-token", &id, "--force"]).success();
     let gone = Instant::now();
     check_cut(&writers, gone);
     for (mount, file) in doomed.iter().zip(&held) {
+        await_dropped_caches(mount, gone + CUT_MAX);
         check_all_denied(mount, file);
     }
-    program.kill().unwrap();
-    assert!(program.wait().unwrap().code().is_none(), "the program was ended by its signal");
+    program.0.kill().unwrap();
+    assert!(program.0.wait().unwrap().code().is_none(), "the program was ended by its signal");
     for writer in writers {
         assert_eq!(writer.stop().taken_after, 0);
     }
@@ -181,12 +191,23 @@ fn deleted_token_ends_three_busy_mounts_within_a_second_and_no_other() {
     assert_eq!(refused.status, 1, "{refused:?}");
 }
 
-/// A process that goes on for ever.
-fn shell_that_appends(file: &Path) -> std::process::Child {
-    let script = "while :; do echo line >> \"$0\"; done";
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", script]).arg(file).stdin(Stdio::null()).stderr(Stdio::null());
-    shell.spawn().unwrap()
+/// A process that goes on for ever. Dropped, it is killed.
+struct Endless(std::process::Child);
+
+impl Endless {
+    /// Appends to `file`.
+    fn append(file: &Path) -> Self {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "while :; do echo line >> \"$0\"; done"]).arg(file);
+        Self(shell.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn inodes_used(mount: &Mounted) -> u64 {
