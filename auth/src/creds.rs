@@ -65,7 +65,7 @@ pub struct MountCreds {
     pub admin_addr: String,
     /// The volume token.
     pub token: VolumeToken,
-    /// SHA-256 of the admin server's certificate (hex). Absent = the server is not asked for a certificate, or `admin_ca` is.
+    /// SHA-256 of the admin server's certificate (hex), or of several, comma separated. Absent = the server is not asked for a certificate, or `admin_ca` is.
     pub admin_fingerprint: Option<String>,
     /// File with the CA that issues the admin server's certificate, in place of a fingerprint.
     pub admin_ca: Option<PathBuf>,
@@ -80,7 +80,7 @@ pub struct MetaCreds {
     pub admin_addr: String,
     /// The metadata token.
     pub token: ServerToken,
-    /// SHA-256 of the admin server's certificate (hex). Absent = the server is not asked for a certificate, or `admin_ca` is.
+    /// SHA-256 of the admin server's certificate (hex), or of several, comma separated. Absent = the server is not asked for a certificate, or `admin_ca` is.
     pub admin_fingerprint: Option<String>,
     /// File with the CA that issues the admin server's certificate, in place of a fingerprint.
     pub admin_ca: Option<PathBuf>,
@@ -99,7 +99,7 @@ pub struct ConfigureCreds {
     pub admin_addr: String,
     /// The account token.
     pub token: AccountToken,
-    /// SHA-256 of the admin server's certificate (hex). Absent = the server is not asked for a certificate, or `admin_ca` is.
+    /// SHA-256 of the admin server's certificate (hex), or of several, comma separated. Absent = the server is not asked for a certificate, or `admin_ca` is.
     pub admin_fingerprint: Option<String>,
     /// File with the CA that issues the admin server's certificate, in place of a fingerprint.
     pub admin_ca: Option<PathBuf>,

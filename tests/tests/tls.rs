@@ -4,8 +4,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use tests::{Authority, Cluster, Daemon, Flags, Outcome, flexfs, wait_for};
+use transport::tls::Identity;
 
 /// Names of a server on this host.
 const HERE: [&str; 2] = ["localhost", "127.0.0.1"];
@@ -79,7 +81,21 @@ fn certificate_that_cannot_be_accepted_is_explained_in_a_line() {
     let token = "11111111-2222-4333-8444-555555555555";
     let args = ["configure", "--credsFile", &file, "init", "creds", "--adminAddr", &addr, "--token", token];
     cluster.run(&args).success();
-    show(&HERE, 2100);
+    // What is pinned beside it before it comes is accepted when it comes.
+    let pinned = fs::read_to_string(&file).unwrap();
+    let (next, next_key) = authority.issue("next", &HERE, 2100);
+    let next_print = Identity::load(Path::new(&next), Path::new(&next_key)).unwrap().fingerprint();
+    let both = cluster.home().join("creds-both").to_str().unwrap().to_owned();
+    let now = pinned.lines().find_map(|line| line.strip_prefix("adminFingerprint = \"")).unwrap();
+    let fingerprints = format!("{},{next_print}", now.trim_end_matches('"'));
+    let args = ["configure", "--credsFile", &both, "init", "creds", "--adminAddr", &addr, "--token", token];
+    cluster.run(&[&args[..], &["--adminFingerprint", &fingerprints]].concat()).success();
+    let shown = next.replace("next.cert", "admin.cert");
+    let before = cluster.admin.log().matches("was replaced").count();
+    fs::rename(&next_key, shown.replace("admin.cert", "admin.key")).unwrap();
+    fs::rename(&next, &shown).unwrap();
+    wait_for("the certificate is shown", 20, || cluster.admin.log().matches("was replaced").count() > before);
+    cluster.run(&["configure", "--credsFile", &both, "list", "volume"]).success();
     let line = cluster.run(&["configure", "--credsFile", &file, "list", "volume"]).failure(1);
     assert!(line.contains("pinned is") && line.contains("init creds --force"), "{line}");
 
@@ -153,6 +169,8 @@ fn metadata_servers_show_certificates_where_the_admin_server_wants_them() {
     let mounted = cluster.mount(&volume, &volume.token, &[]);
     fs::write(mounted.path("file"), "x").unwrap();
     assert_eq!(mounted.stop(), 0);
+    authority.issue("meta-client", &["meta"], 2101);
+    wait_for("the new one is taken up", 20, || cluster.meta.log().contains("the certificate was replaced"));
 
     let stores = cluster.configure(&["list", "meta-store"]);
     let store = stores[0]["id"].as_str().unwrap();

@@ -28,6 +28,8 @@ pub use server::ServerClient;
 pub struct AdminClient {
     https: HttpsClient,
     seen: Arc<OnceLock<Fingerprint>>,
+    /// What it shows of itself.
+    own: Option<Identity>,
 }
 
 impl AdminClient {
@@ -49,19 +51,20 @@ impl AdminClient {
             }
             // The HTTP library wants a TLS provider even where it speaks none; one that is there already is as good.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-            return Ok(Self { https: HttpsClient::new(plain, None)?, seen });
+            return Ok(Self { https: HttpsClient::new(plain, None)?, seen, own: None });
         }
         let trust = match (&proof.ca, &proof.fingerprint) {
             (Some(ca), _) => Trust::Issued(Authority::load(ca)?),
-            (None, Some(pinned)) => Trust::Pinned(pinned.parse()?),
+            (None, Some(pinned)) => Trust::AnyOf(pinned.split(',').map(str::parse).collect::<Result<_, _>>()?),
             (None, None) => Trust::FirstUse(Arc::clone(&seen)),
         };
         let addr = addr.strip_prefix(TLS).unwrap_or(addr);
-        let https = match &proof.client {
-            Some((certificate, key)) => HttpsClient::showing(addr, &trust, &Identity::load(certificate, key)?)?,
+        let own = proof.client.as_ref().map(|(certificate, key)| Identity::load(certificate, key)).transpose()?;
+        let https = match &own {
+            Some(own) => HttpsClient::showing(addr, &trust, own)?,
             None => HttpsClient::new(addr, Some(&trust))?,
         };
-        Ok(Self { https, seen })
+        Ok(Self { https, seen, own })
     }
 
     /// The client that credentials describe: as [`AdminClient::recognising`], with a warning where nothing is.
@@ -70,6 +73,14 @@ impl AdminClient {
             tracing::warn!(addr, "the credentials pin no certificate of the admin server: add adminFingerprint");
         }
         Self::recognising(addr, proof)
+    }
+
+    /// Takes up the certificate that is shown to the server each time its files are replaced, for ever.
+    pub async fn renew(&self) {
+        let Some(own) = &self.own else { return std::future::pending().await };
+        loop {
+            own.replaced().await;
+        }
     }
 
     /// Asks the server for what anybody may know, without a token, and returns the fingerprint of the certificate it
@@ -83,7 +94,7 @@ impl AdminClient {
 /// How both ends of a connection to an admin server recognise each other.
 #[derive(Clone, Debug, Default)]
 pub struct ServerProof {
-    /// SHA-256 of its certificate (hex). With neither this nor a CA, any is accepted.
+    /// SHA-256 of its certificate (hex), or of several, comma separated, of which it has one. With neither this nor a CA, any is accepted.
     pub fingerprint: Option<String>,
     /// File with the CA that issues its certificate.
     pub ca: Option<PathBuf>,

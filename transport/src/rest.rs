@@ -180,6 +180,8 @@ fn root_cause(error: &reqwest::Error) -> String {
             Some(alert) if alert.contains("Certificate") || alert.contains("CA") => {
                 format!("it refuses the certificate that this host shows ({alert}): one of its own CA is needed")
             }
+            // The library adds the address of its manual.
+            _ if said.contains("close_notify") => "it closed the connection".to_owned(),
             _ => said.trim_start_matches(GENERAL_PREFIX).to_owned(),
         }
     }

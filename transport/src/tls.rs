@@ -26,6 +26,8 @@ use verifier::Verifier;
 pub enum Trust {
     /// This certificate only.
     Pinned(Fingerprint),
+    /// One of these only: the one that the server has, and the one that it will have.
+    AnyOf(Vec<Fingerprint>),
     /// The one that is pinned when the connection is made.
     Renewed(Arc<Pin>),
     /// Any; it is remembered in the cell so that it can be shown to the user and pinned.

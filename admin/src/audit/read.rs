@@ -26,16 +26,22 @@ pub(crate) struct Line {
     /// Kind of thing and what happened to it: `volume.create`, `session.end`.
     action: String,
     /// Account or meta store that did it, where one is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     actor_name: Option<String>,
     /// The account whose thing it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
     account_id: Option<Uuid>,
     /// Id or code of the thing.
+    #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     /// Address that it came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
     detail: Map<String, Value>,
 }

@@ -31,6 +31,11 @@ impl ServerClient {
         Self { admin, token, home: Handle::current() }
     }
 
+    /// As [`AdminClient::renew`].
+    pub async fn renew(&self) {
+        self.admin.renew().await;
+    }
+
     /// Tells mounts, through the admin server, how this server is recognised.
     pub async fn register(&self, registration: &MetaRegistration) -> Result<(), ClientError> {
         let path = "/v1/meta-stores/self";

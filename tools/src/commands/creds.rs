@@ -19,9 +19,10 @@ pub(crate) struct AdminServer {
     /// Address of the admin server, host:port; http://host:port for one started with --noSSL
     #[arg(long = "adminAddr", value_name = "ADDR", value_parser = address)]
     addr: String,
-    /// SHA-256 of its certificate, as `admin.flexfs start` prints it [default: shown and pinned at first contact]
-    #[arg(long = "adminFingerprint", value_name = "HEX")]
-    fingerprint: Option<Fingerprint>,
+    /// SHA-256 of its certificate, as `admin.flexfs start` prints it; also of the next one it will have, comma separated
+    /// [default: shown and pinned at first contact]
+    #[arg(long = "adminFingerprint", value_name = "HEX", value_delimiter = ',')]
+    fingerprint: Vec<Fingerprint>,
     /// CA that issued its certificate (PEM file): any certificate of this CA for the address is then accepted
     #[arg(long = "caCert", value_name = "FILE", conflicts_with = "fingerprint")]
     ca: Option<PathBuf>,
@@ -65,7 +66,8 @@ impl AdminServer {
             false => self.addr.clone(),
         };
         let ca = self.ca.as_deref().map(|file| text_path("--caCert", file)).transpose()?;
-        let pinned = self.fingerprint.map(|pinned| pinned.to_string());
+        let pinned: Vec<String> = self.fingerprint.iter().map(Fingerprint::to_string).collect();
+        let pinned = (!pinned.is_empty()).then(|| pinned.join(","));
         let mut proof = ServerProof { fingerprint: pinned, ca, client };
         let stranger = AdminClient::recognising(&addr, &proof)?;
         let waiting = Waiting::show(format!("waiting for admin server {addr}"));

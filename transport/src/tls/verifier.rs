@@ -46,18 +46,20 @@ impl ServerCertVerifier for Verifier {
         }
         let found = Fingerprint::of(end_entity);
         let pinned = match &self.trust {
-            Trust::Pinned(pinned) => *pinned,
-            Trust::Renewed(pin) => pin.expected(),
+            Trust::Pinned(pinned) => vec![*pinned],
+            Trust::AnyOf(pinned) => pinned.clone(),
+            Trust::Renewed(pin) => vec![pin.expected()],
             // A second connection of the same first use must meet the same server.
-            Trust::FirstUse(seen) => *seen.get_or_init(|| found),
+            Trust::FirstUse(seen) => vec![*seen.get_or_init(|| found)],
             Trust::Issued(_) => unreachable!("checked above"),
         };
-        if pinned == found {
+        if pinned.contains(&found) {
             return Ok(ServerCertVerified::assertion());
         }
         if let Trust::Renewed(pin) = &self.trust {
             pin.note_miss();
         }
+        let pinned = pinned.iter().map(Fingerprint::to_string).collect::<Vec<_>>().join(" or ");
         // `General` is the one error whose text reaches the user through the QUIC and HTTP libraries.
         Err(Error::General(format!(
             "the server shows certificate {found}, pinned is {pinned}: somebody is in between, or the server has a new \

@@ -85,6 +85,7 @@ impl MetaService {
         tokio::select! {
             refused = self.report() => refused,
             refused = self.renew() => refused,
+            () = self.admin.renew() => unreachable!("certificates are taken up for ever"),
             () = self.report_sessions() => unreachable!("sessions are reported for ever"),
             () = self.broken() => anyhow!(
                 "the metadata database in {} takes no more writes, the log says why: see to the disk, then start again",
