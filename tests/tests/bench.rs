@@ -140,9 +140,35 @@ fn sessions_revocation_and_recovery_are_measured_on_a_system_of_its_own() {
         found["samples"][0]["value"].as_f64().unwrap()
     };
     assert!(value("sessions.open.250") > 1.0);
+    assert!(value("sessions.last.250") < 30.0);
+    assert!(value("sessions.read.250") > 1.0);
+    assert!(value("sessions.calm.250") < 30.0);
     assert!((0.0..30.0).contains(&value("revocation.cut")));
     assert!(value("auth.cached") > 0.0 && value("auth.cold") <= value("auth.cold.p99"));
     assert!((0.0..60.0).contains(&value("recovery.outage")));
+    assert_nothing_is_left(folder);
+}
+
+#[test]
+fn large_volume_is_filled_once_and_asked_through_its_server() {
+    let folder = folder();
+    let folder = folder.path();
+    let words = ["run", "--only", "scale", "--inodes", "5000", "--rounds", "2", "--seconds", "0.05", "--output", "out"];
+    Outcome::of(&mut bench(folder, &words)).success();
+    let results = results(folder);
+    let values = |figure: &str| -> Vec<f64> {
+        let series = results["series"].as_array().unwrap();
+        let found = series.iter().find(|series| series["workload"] == format!("scale.5000.{figure}")).unwrap();
+        found["samples"].as_array().unwrap().iter().map(|sample| sample["value"].as_f64().unwrap()).collect()
+    };
+    let fill = values("fill");
+    assert!(fill.len() == 2 && fill[0] == fill[1] && fill[0] > 1.0, "{fill:?}");
+    assert!(values("disk").iter().all(|bytes| (50.0..100_000.0).contains(bytes)));
+    assert!(values("memory").iter().all(|bytes| *bytes > 1e6));
+    assert!(values("list").iter().all(|names| *names > 500.0), "a directory has a tenth of the files");
+    for figure in ["restart", "first-lookup.p99", "lookup.p99", "getattr.p99", "engine-lookup.p99"] {
+        assert!(values(figure).iter().all(|seconds| (0.0..30.0).contains(seconds)), "{figure}");
+    }
     assert_nothing_is_left(folder);
 }
 

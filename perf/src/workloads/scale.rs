@@ -89,16 +89,6 @@ impl Work for Scale {
     }
 }
 
-impl Drop for Scale {
-    fn drop(&mut self) {
-        if let Some((folder, _)) = &self.filled
-            && let Err(error) = std::fs::remove_dir_all(folder)
-        {
-            tracing::warn!(folder = %folder.display(), %error, "cannot be removed");
-        }
-    }
-}
-
 /// Fills the volume and has the process killed, as in a crash.
 fn fill(site: &Site, plan: Plan, folder: &Path) -> Result<Tally> {
     let mut crew = Crew::start(site, vec![(Job::ScaleFill(Fill { plan }), folder.to_owned())])?;
