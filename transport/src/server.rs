@@ -87,7 +87,7 @@ pub struct Listener {
 impl Listener {
     /// Serves `socket` on the current tokio runtime. Turns peers away while `connections_max` connections are open,
     /// those that greet included. A peer that was not admitted costs at most about 64 KiB, an admitted one
-    /// at its worst 18 MiB of unread requests, 16 MiB of long calls and 4 MiB of answers on their way.
+    /// at its worst about 50 MiB: unread requests, long calls, answers on their way.
     pub fn new(socket: ServerSocket, identity: &Identity, connections_max: usize) -> Result<Self, TransportError> {
         let ServerSocket { socket, index, count } = socket;
         let addr = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));

@@ -40,7 +40,7 @@ impl Bystander {
     }
 
     /// It went on all the time: never was an operation held up for long.
-    fn is_unharmed(self) {
+    fn was_unharmed(self) {
         self.stop.store(true, Ordering::Relaxed);
         let mut times = self.work.join().expect("no operation failed");
         times.sort_unstable();
@@ -107,7 +107,7 @@ async fn requests_that_never_end_take_little_memory_and_end_all_the_same() {
     .await;
     eprintln!("grown by {} MiB", grown >> 20);
     assert!(grown < 128 << 20, "one connection took {} MiB", grown >> 20);
-    beside.is_unharmed();
+    beside.was_unharmed();
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn answers_that_nobody_reads_take_little_memory() {
     eprintln!("grown by {} MiB", grown >> 20);
     assert!(grown < 64 << 20, "one connection took {} MiB", grown >> 20);
     let Reply::Entry(_) = stage.honest.done(Request::GetAttr { ino }).await else { panic!("an entry") };
-    beside.is_unharmed();
+    beside.was_unharmed();
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn requests_that_trickle_are_dropped_and_streams_are_counted() {
     assert!(!peer.is_closed());
     drop(held);
     assert!(begin_all(&peer).await.len() >= 250);
-    beside.is_unharmed();
+    beside.was_unharmed();
 }
 
 #[tokio::test]
@@ -190,7 +190,7 @@ async fn streams_by_the_thousand_and_resets_disturb_nobody() {
     eprintln!("{round} streams, grown by {} MiB", grown >> 20);
     assert!(round > 5000, "{round} streams");
     assert!(!peer.is_closed());
-    beside.is_unharmed();
+    beside.was_unharmed();
 }
 
 #[tokio::test]
@@ -214,5 +214,5 @@ async fn connections_that_never_greet_are_let_go_and_keep_nobody_out() {
     })
     .await;
     assert!(grown < 64 << 20, "200 connections took {} MiB", grown >> 20);
-    beside.is_unharmed();
+    beside.was_unharmed();
 }

@@ -133,3 +133,26 @@ async fn operations_of_others_are_not_answered_and_own_ones_only_within_the_wind
     assert_eq!(stage.scoped.ask_frame(&make(Some(2000), team, "none")).await, Err(Refused::Malformed));
     stage.honest.ask_frame(&make(Some(1001), other, "next")).await.unwrap();
 }
+
+#[tokio::test]
+async fn deleted_token_ends_its_sessions_and_no_others() {
+    let mut stage = Stage::set().await;
+    let doomed = stage.cluster.create_token(&stage.volume, "/team", "");
+    let mut cut = WireClient::open(&stage.cluster, &doomed).await;
+    cut.done(Request::GetAttr { ino: stage.things.mine }).await;
+    let welcome = cut.welcome.clone().unwrap();
+    stage.cluster.run(&["configure", "delete", "volume-token", &doomed, "--force"]).success();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while cut.ask(Request::GetAttr { ino: stage.things.mine }).await != Err(Refused::SessionEnded) {
+        assert!(std::time::Instant::now() < deadline, "the session outlives its token");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stage.scoped.done(Request::GetAttr { ino: stage.things.mine }).await;
+    // Neither a new session nor the old one, whose key it still has, also under another token.
+    let again = Hello { resume: Some((welcome.session, welcome.key)), ..WireClient::hello(&doomed) };
+    for hello in [WireClient::hello(&doomed), again.clone()] {
+        assert_eq!(turned_away(&stage.cluster, &hello).await, SessionRefusal::TokenRejected);
+    }
+    let other = Hello { token: WireClient::hello(&stage.volume.token).token, ..again };
+    assert_eq!(turned_away(&stage.cluster, &other).await, SessionRefusal::SessionUnknown);
+}
