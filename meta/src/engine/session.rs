@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::error::{EngineError, Failure, Outcome};
-use super::inode::{decode_holders, encode_record};
+use super::inode::{decode_holders, decode_record, encode_record};
 use super::keys;
 use super::ops::remove;
 use super::tx::Tx;
@@ -95,6 +95,18 @@ impl LiveSession {
     pub(super) fn note_closed(&self) {
         self.open_files.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// The sessions that an earlier process recorded.
+pub(super) fn load<K: MetaKv>(kv: &K) -> Result<HashMap<SessionId, Arc<LiveSession>>, EngineError> {
+    let mut sessions = HashMap::new();
+    each(kv, keys::sessions(), |key, value| {
+        let id = keys::parse_session(key).ok_or_else(|| EngineError::corrupt("session key"))?;
+        let record: SessionRecord = decode_record("session", value)?;
+        sessions.insert(id, Arc::new(LiveSession::new(record)));
+        Ok(())
+    })?;
+    Ok(sessions)
 }
 
 /// Grants or orphans that one batch of a closing session settles.

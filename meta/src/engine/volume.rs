@@ -21,7 +21,7 @@ use super::ledger::{Standing, Window};
 use super::names::NameHasher;
 use super::opens::{Opens, Unclaimed};
 use super::ops;
-use super::session::{LiveSession, SessionContext, SessionRecord};
+use super::session::{self, LiveSession, SessionContext};
 use super::tx::{Committed, Tx};
 use super::view::View;
 use crate::store::{Batch, MetaKv, Visit};
@@ -135,7 +135,7 @@ impl<K: MetaKv> Volume<K> {
         };
         kv.persist(superblock.counters.sequence)?;
         let Superblock { block_size, name_key, counters } = superblock;
-        let sessions = load_sessions(&kv)?;
+        let sessions = session::load(&kv)?;
         let writer = Writer {
             unclaimed: Unclaimed::new(sessions.keys().copied(), now),
             counters,
@@ -476,17 +476,6 @@ fn load_grants<K: MetaKv>(kv: &K) -> Result<Grants, EngineError> {
         Ok(())
     })?;
     Ok(grants)
-}
-
-fn load_sessions<K: MetaKv>(kv: &K) -> Result<HashMap<SessionId, Arc<LiveSession>>, EngineError> {
-    let mut sessions = HashMap::new();
-    each(kv, keys::sessions(), |key, value| {
-        let id = keys::parse_session(key).ok_or_else(|| EngineError::corrupt("session key"))?;
-        let record: SessionRecord = decode_record("session", value)?;
-        sessions.insert(id, Arc::new(LiveSession::new(record)));
-        Ok(())
-    })?;
-    Ok(sessions)
 }
 
 /// Visits all records of a range; the first error ends it.
