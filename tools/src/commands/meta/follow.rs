@@ -16,10 +16,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(super) async fn follow(admin: ServerClient, ear: Ear) {
     let (mut place, mut pause, mut is_away) = (None, PAUSE_MIN, false);
     loop {
-        let told = place;
-        let Err(error) = listen(&admin, &ear, &mut place).await else { return };
-        if place != told {
-            // It was open: this is the first failure of a new outage.
+        let mut was_open = false;
+        let Err(error) = listen(&admin, &ear, &mut place, &mut was_open).await else { return };
+        if was_open {
+            // This is the first failure of a new outage.
             (pause, is_away) = (PAUSE_MIN, false);
         }
         if !is_away {
@@ -31,15 +31,20 @@ pub(super) async fn follow(admin: ServerClient, ear: Ear) {
     }
 }
 
-/// Follows one answer to its end. `place`: the last change that the server was told of.
-async fn listen(admin: &ServerClient, ear: &Ear, place: &mut Option<FeedPosition>) -> Result<(), ClientError> {
+/// Follows one answer to its end. `place`: the last change that the server was told of. `was_open`: set when it began.
+async fn listen(
+    admin: &ServerClient,
+    ear: &Ear,
+    place: &mut Option<FeedPosition>,
+    was_open: &mut bool,
+) -> Result<(), ClientError> {
     let mut feed = admin.feed(*place).await?;
     loop {
         let line = feed.next().await?;
         match (line, place.as_mut()) {
             (FeedLine::Start { position, .. }, _) => {
                 tracing::info!("changes of tokens are heard of as they come");
-                *place = Some(position);
+                (*place, *was_open) = (Some(position), true);
             }
             (FeedLine::Change { sequence, .. } | FeedLine::Gap { sequence }, Some(place)) => place.sequence = sequence,
             // A server that begins without a start is none of this version; it tells nothing that could be missed.
