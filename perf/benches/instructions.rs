@@ -106,7 +106,7 @@ fn codec_listing(records: Vec<u8>) -> usize {
 
 library_benchmark_group!(name = wire, benchmarks = [codec_request, codec_reply, codec_listing]);
 
-#[library_benchmark(config = at_most(604_694))]
+#[library_benchmark(config = at_most(638_198))]
 #[bench::lookup_read_write(KernelMessages::new(REPEAT))]
 fn kernel_messages(messages: KernelMessages) -> usize {
     black_box(messages.read_and_answer())
