@@ -61,6 +61,20 @@ fn source_files_have_one_subject() {
     assert!(long.is_empty(), "{long:#?}");
 }
 
+#[test]
+fn tests_lie_in_files_of_their_own() {
+    let mut inline = Vec::new();
+    for (name, _) in ALLOWED {
+        visit(&workspace().join(name).join("src"), &mut |path| {
+            let is_source = path.extension().is_some_and(|ending| ending == "rs");
+            if is_source && std::fs::read_to_string(path).unwrap().lines().any(|line| line.trim() == "mod tests {") {
+                inline.push(path.display().to_string());
+            }
+        });
+    }
+    assert!(inline.is_empty(), "{inline:#?}");
+}
+
 /// The parts of `fsd` that only remember and decide; their tests are held too.
 const PURE: [&str; 11] = [
     "state.rs",
