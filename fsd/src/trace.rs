@@ -1,7 +1,7 @@
 //! Where the time of slow operations went, for `flexfs explain`.
 //!
 //! An operation that is answered at once costs nothing here. One that has to wait gets a [`Trace`], which is the
-//! thread's current one while the operation is being polled; what it waits for notes its time there ([`stage`]). The
+//! thread's current one while the operation is being polled; what it waits for notes its time there ([`stage()`]). The
 //! slowest of the last minutes are kept, a few for each thread ([`SlowLog`]), and read through an extended attribute.
 
 mod slowest;
