@@ -157,12 +157,12 @@ async fn answer(
         Err(CallError::Lost) => return,
         Err(CallError::TooLarge | CallError::Deadline) => return session.breaches.note(Breach::Protocol),
     };
+    let begin = Instant::now();
     let frame = read(&session, &request);
     drop(request);
     if frame.as_ref().is_ok_and(|frame| may_be_answered_at_length(&frame.request)) {
         call.take_turn().await;
     }
-    let begin = Instant::now();
     let reply = match frame {
         Ok(frame) => {
             let mut reply = decide(&volume, &session, sync, &frame).await;
