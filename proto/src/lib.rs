@@ -10,6 +10,7 @@ mod attr;
 mod errno;
 mod ids;
 mod name;
+mod names;
 mod piece;
 mod reply;
 mod request;
@@ -20,6 +21,8 @@ pub use attr::{ATTR_RECORD_LEN, Attr, FileKind, Timespec};
 pub use errno::Errno;
 pub use ids::{BlockIndex, InodeId, ObjectId, OperationId, Sequence, SessionId, VolumeId};
 pub use name::{NAME_MAX, Name};
+#[doc(hidden)]
+pub use names::place_of;
 pub use piece::{BLOCK_SIZE_MAX, BLOCK_SIZE_MIN, FRAME_SIZE, Piece, StoredFrame, allocated, insert_piece, punch};
 pub use reply::{Layout, Refused, Reply, ReplyFrame, Took, VolumeStat};
 pub use request::{

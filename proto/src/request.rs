@@ -286,68 +286,31 @@ impl Request {
         }
     }
 
-    /// Names of all requests, each at its [`number`](Self::number).
-    pub const NAMES: [&'static str; 24] = [
-        "lookup",
-        "getattr",
-        "setattr",
-        "create",
-        "make",
-        "readlink",
-        "link",
-        "unlink",
-        "rmdir",
-        "rename",
-        "opendir",
-        "readdir",
-        "open",
-        "release",
-        "reclaim",
-        "layout",
-        "commit",
-        "sync",
-        "grant",
-        "getxattr",
-        "setxattr",
-        "listxattr",
-        "removexattr",
-        "statfs",
-    ];
-
-    /// The request's name in logs and metrics.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        Self::NAMES[self.number()]
-    }
-
-    /// Which of the requests it is: a place in a table of all of them.
-    #[must_use]
-    pub const fn number(&self) -> usize {
-        match self {
-            Self::Lookup { .. } => 0,
-            Self::GetAttr { .. } => 1,
-            Self::SetAttr { .. } => 2,
-            Self::Create { .. } => 3,
-            Self::Make { .. } => 4,
-            Self::ReadLink { .. } => 5,
-            Self::Link { .. } => 6,
-            Self::Unlink { .. } => 7,
-            Self::RemoveDir { .. } => 8,
-            Self::Rename { .. } => 9,
-            Self::OpenDir { .. } => 10,
-            Self::ReadDir { .. } => 11,
-            Self::Open { .. } => 12,
-            Self::Release { .. } => 13,
-            Self::Reclaim { .. } => 14,
-            Self::GetLayout { .. } => 15,
-            Self::Commit(_) => 16,
-            Self::Sync => 17,
-            Self::GrantObjects { .. } => 18,
-            Self::GetXattr { .. } => 19,
-            Self::SetXattr { .. } => 20,
-            Self::ListXattr { .. } => 21,
-            Self::RemoveXattr { .. } => 22,
-            Self::StatFs => 23,
-        }
+    crate::named_variants! {
+        pub, "requests":
+        Self::Lookup { .. } => "lookup",
+        Self::GetAttr { .. } => "getattr",
+        Self::SetAttr { .. } => "setattr",
+        Self::Create { .. } => "create",
+        Self::Make { .. } => "make",
+        Self::ReadLink { .. } => "readlink",
+        Self::Link { .. } => "link",
+        Self::Unlink { .. } => "unlink",
+        Self::RemoveDir { .. } => "rmdir",
+        Self::Rename { .. } => "rename",
+        Self::OpenDir { .. } => "opendir",
+        Self::ReadDir { .. } => "readdir",
+        Self::Open { .. } => "open",
+        Self::Release { .. } => "release",
+        Self::Reclaim { .. } => "reclaim",
+        Self::GetLayout { .. } => "layout",
+        Self::Commit(_) => "commit",
+        Self::Sync => "sync",
+        Self::GrantObjects { .. } => "grant",
+        Self::GetXattr { .. } => "getxattr",
+        Self::SetXattr { .. } => "setxattr",
+        Self::ListXattr { .. } => "listxattr",
+        Self::RemoveXattr { .. } => "removexattr",
+        Self::StatFs => "statfs",
     }
 }
