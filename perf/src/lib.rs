@@ -9,6 +9,7 @@ mod buffer;
 mod ceilings;
 mod children;
 mod crew;
+mod direct;
 mod environment;
 mod job;
 pub mod method;

@@ -7,10 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use auth::VolumeToken;
-use proto::{
-    Caller, Greeting, Hello, InodeId, Name, OperationId, Redacted, Reply, ReplyFrame, Request, RequestFrame,
-    VERSION_MAX, VERSION_MIN, codec,
-};
+use proto::{Caller, Greeting, Hello, InodeId, Name, OperationId, Reply, ReplyFrame, Request, RequestFrame, codec};
 use transport::client::{Connection, Dialer};
 use transport::tls::Trust;
 
@@ -56,15 +53,7 @@ impl Session {
         place: &str,
     ) -> Result<Self> {
         let connection = dialer.connect(server.addr).await?;
-        let hello = Hello {
-            version_min: VERSION_MIN,
-            version_max: VERSION_MAX,
-            token: Redacted(token.expose().to_owned()),
-            flags: 0,
-            client: concat!("flexfs bench ", env!("CARGO_PKG_VERSION")).to_owned(),
-            place: place.to_owned(),
-            resume: None,
-        };
+        let hello = Hello::new(token.expose(), concat!("flexfs bench ", env!("CARGO_PKG_VERSION")), place);
         let answer =
             connection.call(&codec::encode(&hello), DEADLINE).await.map_err(|error| anyhow!("greeting: {error}"))?;
         match codec::decode(&answer)? {

@@ -57,6 +57,22 @@ pub struct TokenGrant {
     pub networks: String,
 }
 
+impl TokenGrant {
+    /// All of `volume`, without restrictions, for ever.
+    #[must_use]
+    pub fn whole(token_id: Uuid, volume: VolumeSettings) -> Self {
+        Self {
+            token_id,
+            volume,
+            mount_path: "/".to_owned(),
+            flags: String::new(),
+            expires: None,
+            mounts_max: 0,
+            networks: String::new(),
+        }
+    }
+}
+
 /// `PUT /v1/meta-stores/self`, with a metadata token: a metadata server says how it is recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -48,6 +48,22 @@ pub struct Hello {
     pub resume: Option<(SessionId, SessionKey)>,
 }
 
+impl Hello {
+    /// A greeting that opens a session without restrictions, in any version that this program speaks.
+    #[must_use]
+    pub fn new(token: &str, client: &str, place: &str) -> Self {
+        Self {
+            version_min: VERSION_MIN,
+            version_max: VERSION_MAX,
+            token: Redacted(token.to_owned()),
+            flags: 0,
+            client: client.to_owned(),
+            place: place.to_owned(),
+            resume: None,
+        }
+    }
+}
+
 /// Proof that a connection belongs to the session's mount.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionKey(pub [u8; 16]);
@@ -130,6 +146,15 @@ pub struct BlockStoreSettings {
     pub prefix: String,
 }
 
+impl BlockStoreSettings {
+    /// The folder `bucket` below `address` of this host.
+    #[must_use]
+    pub fn local(address: impl Into<String>, bucket: impl Into<String>) -> Self {
+        let (address, bucket) = (address.into(), bucket.into());
+        Self { api_code: "local".to_owned(), address, bucket, prefix: String::new() }
+    }
+}
+
 /// Settings of a volume, fixed while a session lives.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeSettings {
@@ -149,6 +174,23 @@ pub struct VolumeSettings {
     pub inodes_max: u64,
     /// The block store.
     pub block_store: BlockStoreSettings,
+}
+
+impl VolumeSettings {
+    /// A volume without quotas that keeps nothing of what is replaced, compressed with LZ4.
+    #[must_use]
+    pub fn new(id: VolumeId, name: impl Into<String>, block_size: u32, block_store: BlockStoreSettings) -> Self {
+        Self {
+            id,
+            name: name.into(),
+            block_size,
+            compression: Compression::Lz4,
+            retention_secs: 0,
+            blocks_max: 0,
+            inodes_max: 0,
+            block_store,
+        }
+    }
 }
 
 /// What a server says unasked, on a stream of its own.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use proto::{
-    Caller, Greeting, Hello, InodeId, Name, OperationId, Redacted, Refused, Reply, ReplyFrame, Request, RequestFrame,
-    SessionId, SessionKey, VERSION_MAX, VERSION_MIN, Welcome, codec,
+    Caller, Greeting, Hello, InodeId, Name, OperationId, Refused, Reply, ReplyFrame, Request, RequestFrame, SessionId,
+    SessionKey, Welcome, codec,
 };
 use transport::client::{Connection, Dialer};
 use transport::tls::Trust;
@@ -53,15 +53,7 @@ impl WireClient {
 
     /// A greeting as an honest mount says it.
     pub fn hello(token: &str) -> Hello {
-        Hello {
-            version_min: VERSION_MIN,
-            version_max: VERSION_MAX,
-            token: Redacted(token.to_owned()),
-            flags: 0,
-            client: "by hand".to_owned(),
-            place: "a test".to_owned(),
-            resume: None,
-        }
+        Hello::new(token, "by hand", "a test")
     }
 
     /// Greets in these words; `None` where the server does not answer with a greeting.

@@ -4,11 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use proto::{
-    Caller, Event, Greeting, Hello, InodeId, Redacted, Refused, ReplyFrame, Request, RequestFrame, VERSION_MAX,
-    VERSION_MIN, codec,
-};
-use tests::Cluster;
+use proto::{Caller, Event, Greeting, InodeId, Refused, ReplyFrame, Request, RequestFrame, codec};
+use tests::{Cluster, WireClient};
 use tokio::task::{JoinSet, LocalSet};
 use transport::client::{Connection, Dialer};
 use transport::tls::Trust;
@@ -22,15 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 async fn open(dialer: &Dialer, addr: std::net::SocketAddr, token: &str) -> Connection {
     let connection = dialer.connect(addr).await.unwrap();
-    let hello = Hello {
-        version_min: VERSION_MIN,
-        version_max: VERSION_MAX,
-        token: Redacted(token.to_owned()),
-        flags: 0,
-        client: "storm".to_owned(),
-        place: "a test".to_owned(),
-        resume: None,
-    };
+    let hello = WireClient::hello(token);
     let greeting = connection.call(&codec::encode(&hello), DEADLINE).await.unwrap();
     let greeting: Greeting = codec::decode(&greeting).unwrap();
     assert!(matches!(greeting, Greeting::Welcome(_)), "{greeting:?}");

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use proto::{BlockStoreSettings, Compression, VolumeId, VolumeSettings};
+use proto::{BlockStoreSettings, VolumeId, VolumeSettings};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -44,29 +44,9 @@ const SETTINGS: AuthenticatorSettings = AuthenticatorSettings {
 const KEY: MarkKey = [7; 32];
 
 fn grant() -> TokenGrant {
-    TokenGrant {
-        token_id: Uuid::from_u128(7),
-        volume: VolumeSettings {
-            id: VolumeId(Uuid::from_u128(1)),
-            name: "data".to_owned(),
-            block_size: 4 << 20,
-            compression: Compression::Lz4,
-            retention_secs: 0,
-            blocks_max: 0,
-            inodes_max: 0,
-            block_store: BlockStoreSettings {
-                api_code: "local".to_owned(),
-                address: "/blocks".to_owned(),
-                bucket: "b".to_owned(),
-                prefix: String::new(),
-            },
-        },
-        mount_path: "/".to_owned(),
-        flags: String::new(),
-        expires: None,
-        mounts_max: 0,
-        networks: String::new(),
-    }
+    let block_store = BlockStoreSettings::local("/blocks", "b");
+    let volume = VolumeSettings::new(VolumeId(Uuid::from_u128(1)), "data", 4 << 20, block_store);
+    TokenGrant::whole(Uuid::from_u128(7), volume)
 }
 
 /// An authenticator, its authority with `permits` answers let through, a token and the start of time.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::{Errno, Greeting, Hello, Redacted, SessionId, SessionKey, VERSION_MAX, VERSION_MIN, Welcome, codec};
+use proto::{Errno, Greeting, Hello, SessionId, SessionKey, Welcome, codec};
 use transport::client::Connection;
 
 use super::session::SessionSettings;
@@ -18,13 +18,9 @@ pub(super) async fn greet(
     resume: Option<(SessionId, SessionKey)>,
 ) -> Result<Welcome, MountError> {
     let hello = Hello {
-        version_min: VERSION_MIN,
-        version_max: VERSION_MAX,
-        token: Redacted(settings.token.expose().to_owned()),
         flags: settings.flags.bits(),
-        client: concat!("mount.flexfs ", env!("CARGO_PKG_VERSION")).to_owned(),
-        place: settings.place.clone(),
         resume,
+        ..Hello::new(settings.token.expose(), concat!("mount.flexfs ", env!("CARGO_PKG_VERSION")), &settings.place)
     };
     let server = |reason: String| MountError::Server { addr: settings.addr.clone(), reason };
     let answer = connection.call(&codec::encode(&hello), DEADLINE).await.map_err(|error| server(error.to_string()))?;

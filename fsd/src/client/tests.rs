@@ -189,19 +189,8 @@ async fn act(peer: Peer, mut call: server::Call, seen: Rc<Seen>) {
 
 fn volume() -> VolumeSettings {
     VolumeSettings {
-        id: VolumeId(Uuid::nil()),
-        name: "v".into(),
-        block_size: 256 << 10,
         compression: Compression::None,
-        retention_secs: 0,
-        blocks_max: 0,
-        inodes_max: 0,
-        block_store: BlockStoreSettings {
-            api_code: "local".into(),
-            address: String::new(),
-            bucket: String::new(),
-            prefix: String::new(),
-        },
+        ..VolumeSettings::new(VolumeId(Uuid::nil()), "v", 256 << 10, BlockStoreSettings::local("", ""))
     }
 }
 

@@ -49,19 +49,8 @@ pub(super) fn world_with<C>(flags: &str, client: C) -> Cx<C> {
 fn world_with_umask<C>(flags: &str, umask: Option<u16>, client: C) -> Cx<C> {
     let flags = MountFlags::parse(flags).unwrap();
     let volume = VolumeSettings {
-        id: VolumeId(uuid::Uuid::nil()),
-        name: "v".into(),
-        block_size: 256 << 10,
         compression: Compression::None,
-        retention_secs: 0,
-        blocks_max: 0,
-        inodes_max: 0,
-        block_store: BlockStoreSettings {
-            api_code: "local".into(),
-            address: String::new(),
-            bucket: String::new(),
-            prefix: String::new(),
-        },
+        ..VolumeSettings::new(VolumeId(uuid::Uuid::nil()), "v", 256 << 10, BlockStoreSettings::local("", ""))
     };
     let data = DataPlane::new(Arc::new(MemoryStore::new()), &volume, DataSettings { memory_max: 16 << 20 }).unwrap();
     let second = Duration::from_secs(1);

@@ -6,9 +6,9 @@ use auth::{AuthorityError, MountFlags, VolumeToken};
 use proto::feed::{Change, FeedLine};
 use proto::rest::TokenGrant;
 use proto::{
-    Access, BlockStoreSettings, Caller, Compression, Errno, Event, Greeting, Hello, InodeId, Name, NewNode,
-    OperationId, Redacted, Refused, RenameMode, Reply, ReplyFrame, Request, RequestFrame, SessionId, SessionKey,
-    SessionRefusal, VERSION_MAX, VERSION_MIN, VolumeId, VolumeSettings, codec,
+    Access, BlockStoreSettings, Caller, Errno, Event, Greeting, Hello, InodeId, Name, NewNode, OperationId, Refused,
+    RenameMode, Reply, ReplyFrame, Request, RequestFrame, SessionId, SessionKey, SessionRefusal, VolumeId,
+    VolumeSettings, codec,
 };
 use tempfile::TempDir;
 use transport::client::{Connection, Dialer};
@@ -82,31 +82,11 @@ impl World {
     }
 
     fn grant(&self, token: &VolumeToken, mount_path: &str, flags: &str) {
-        let block_store = BlockStoreSettings {
-            api_code: "local".to_owned(),
-            address: self.folder.path().join("blocks").display().to_string(),
-            bucket: "b".to_owned(),
-            prefix: String::new(),
-        };
-        let volume = VolumeSettings {
-            id: VolumeId(Uuid::from_u128(7)),
-            name: "volume".to_owned(),
-            block_size: 1 << 20,
-            compression: Compression::Lz4,
-            retention_secs: 0,
-            blocks_max: 0,
-            inodes_max: 0,
-            block_store,
-        };
-        let grant = TokenGrant {
-            token_id: Uuid::new_v4(),
-            volume,
-            mount_path: mount_path.to_owned(),
-            flags: flags.to_owned(),
-            expires: None,
-            mounts_max: 0,
-            networks: String::new(),
-        };
+        let blocks = self.folder.path().join("blocks").display().to_string();
+        let id = VolumeId(Uuid::from_u128(7));
+        let volume = VolumeSettings::new(id, "volume", 1 << 20, BlockStoreSettings::local(blocks, "b"));
+        let (mount_path, flags) = (mount_path.to_owned(), flags.to_owned());
+        let grant = TokenGrant { mount_path, flags, ..TokenGrant::whole(Uuid::new_v4(), volume) };
         self.register.grants.lock().unwrap().push((token.clone(), grant));
     }
 
@@ -171,15 +151,7 @@ impl World {
 }
 
 fn hello(token: &VolumeToken, resume: Option<(SessionId, SessionKey)>) -> Vec<u8> {
-    codec::encode(&Hello {
-        version_min: VERSION_MIN,
-        version_max: VERSION_MAX,
-        token: Redacted(token.expose().to_owned()),
-        flags: 0,
-        client: "test".to_owned(),
-        place: "test".to_owned(),
-        resume,
-    })
+    codec::encode(&Hello { resume, ..Hello::new(token.expose(), "test", "test") })
 }
 
 struct Client {

@@ -4,18 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use meta::engine::{SessionContext, SessionRecord, Volume, VolumeLimits};
-use meta::store::{FjallDatabase, FjallKv};
-use proto::{
-    Access, Caller, Close, InodeId, Name, OperationId, Reply, Request, RequestFrame, SessionId, SessionKey, Timespec,
-    VolumeId,
-};
+use meta::engine::Volume;
+use meta::store::FjallKv;
+use proto::{Access, Close, InodeId, Name, Reply, Request};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::crew::Crew;
+use crate::direct::{Direct, open_volume};
 use crate::job::Job;
 use crate::report::Kind;
+use crate::session::name;
 use crate::subject::Subject;
 use crate::tally::{Tally, Until};
 use crate::unit::Unit;
@@ -116,35 +114,26 @@ impl Duty for Requesting {
 }
 
 fn open(folder: &Path) -> Result<Volume<FjallKv>> {
-    let database = FjallDatabase::open(&folder.join("engine"), CACHE_MAX)?;
-    let limits = VolumeLimits { block_size: 4 << 20, blocks_max: 0, inodes_max: 0, retention_secs: 0 };
-    Ok(Volume::open(database.volume(VolumeId(Uuid::from_u128(1)))?, limits, now())?)
+    open_volume(&folder.join("engine"), CACHE_MAX)
 }
 
 /// Cache of the store's tables, in bytes.
 const CACHE_MAX: u64 = 32 << 20;
 
-fn now() -> Timespec {
-    Timespec::from_system_time(std::time::SystemTime::now())
-}
-
 /// One session with a folder of its own, as a thread of requests.
 struct Mount {
-    volume: Arc<Volume<FjallKv>>,
-    session: SessionContext,
-    operation: u64,
+    direct: Direct,
     parent: InodeId,
     files: u64,
 }
 
 impl Mount {
     fn open(volume: &Arc<Volume<FjallKv>>, number: u32) -> Result<Self> {
-        let session = SessionContext { id: SessionId(Uuid::new_v4()), root: InodeId::ROOT, read_only: false };
-        volume.open_session(SessionRecord::new(&session, &SessionKey([0; 16]), Uuid::nil(), now()))?;
-        let mut mount = Self { volume: Arc::clone(volume), session, operation: 0, parent: InodeId::ROOT, files: 0 };
-        let name = name(&format!("{number}-{}", session.id.0))?;
+        let direct = Direct::open(Arc::clone(volume))?;
+        let name = name(&format!("{number}-{}", direct.id()))?;
+        let mut mount = Self { direct, parent: InodeId::ROOT, files: 0 };
         let make = Request::Make { parent: InodeId::ROOT, name, node: proto::NewNode::Directory { perm: 0o755 } };
-        match mount.ask(make)? {
+        match mount.direct.ask(make)? {
             Reply::Entry(attr) => mount.parent = attr.ino,
             other => bail!("a folder was expected: {other:?}"),
         }
@@ -165,8 +154,8 @@ impl Mount {
         let access = Access { read: false, write: true, execute: false };
         let create =
             Request::Create { parent: self.parent, name, perm: 0o644, access, exclusive: true, truncate: false };
-        let Reply::Opened(attr, _) = self.ask(create)? else { bail!("an open file was expected") };
-        self.ask(Request::Release { closes: vec![Close { ino: attr.ino, count: 1, atime: None }] })?;
+        let Reply::Opened(attr, _) = self.direct.ask(create)? else { bail!("an open file was expected") };
+        self.direct.ask(Request::Release { closes: vec![Close { ino: attr.ino, count: 1, atime: None }] })?;
         Ok(())
     }
 
@@ -175,25 +164,11 @@ impl Mount {
         let mut number = 0;
         while until.is_ahead() {
             let name = name(&format!("new-{}", number % self.files))?;
-            tally.time(|| self.ask(Request::Lookup { parent: self.parent, name }))?;
+            tally.time(|| self.direct.ask(Request::Lookup { parent: self.parent, name }))?;
             number += 1;
         }
         Ok(tally)
     }
-
-    fn ask(&mut self, request: Request) -> Result<Reply> {
-        let operation = request.is_mutation().then(|| {
-            self.operation += 1;
-            OperationId(self.operation)
-        });
-        let frame = RequestFrame { operation, caller: Caller::ROOT, request };
-        let executed = self.volume.execute(&self.session, &frame, now());
-        executed.reply.result.map_err(|refused| anyhow!("the engine refused {}: {refused:?}", frame.request.name()))
-    }
-}
-
-fn name(text: &str) -> Result<Name> {
-    Name::new(text.as_bytes()).map_err(|errno| anyhow!("name {text:?}: {errno}"))
 }
 
 /// Opens what a killed worker left.

@@ -9,7 +9,7 @@ use auth::creds::MetaCreds;
 use auth::{Authenticator, AuthenticatorSettings, AuthorityError, TokenAuthority, VolumeToken};
 use proto::feed::Change;
 use proto::rest::{TokenGrant, ValidateRequest};
-use proto::{BlockStoreSettings, Compression, Redacted, VolumeId, VolumeSettings};
+use proto::{BlockStoreSettings, Redacted, VolumeSettings};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
 use transport::cpus::{allowed_cpus, pin};
@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::admin::Admin;
 use crate::crew::Crew;
+use crate::direct::{BLOCK_SIZE, volume_id};
 use crate::job::Job;
 use crate::subject::Subject;
 use crate::tally::{Tally, Until};
@@ -182,30 +183,9 @@ struct Everybody;
 
 impl TokenAuthority for Everybody {
     async fn validate(&self, _: &VolumeToken) -> Result<TokenGrant, AuthorityError> {
-        let volume = VolumeSettings {
-            id: VolumeId(Uuid::nil()),
-            name: "bench".to_owned(),
-            block_size: 4 << 20,
-            compression: Compression::Lz4,
-            retention_secs: 0,
-            blocks_max: 0,
-            inodes_max: 0,
-            block_store: BlockStoreSettings {
-                api_code: "local".to_owned(),
-                address: "/".to_owned(),
-                bucket: "bench".to_owned(),
-                prefix: String::new(),
-            },
-        };
-        Ok(TokenGrant {
-            token_id: Uuid::new_v4(),
-            volume,
-            mount_path: "/".to_owned(),
-            flags: String::new(),
-            expires: None,
-            mounts_max: 0,
-            networks: String::new(),
-        })
+        let block_store = BlockStoreSettings::local("/", "bench");
+        let volume = VolumeSettings::new(volume_id(), "bench", BLOCK_SIZE, block_store);
+        Ok(TokenGrant::whole(Uuid::new_v4(), volume))
     }
 }
 

@@ -8,8 +8,8 @@ use block::MemoryStore;
 use bytes::Bytes;
 use proto::limits::{COMMIT_BLOCKS_MAX, COPIES_MAX, INLINE_MAX, PIECES_MAX};
 use proto::{
-    Attr, Below, BlockChange, BlockIndex, BlockStoreSettings, Caller, Commit, Compression, Errno, FileKind, InodeId,
-    Layout, ObjectId, Piece, Reply, Request, Timespec, VolumeId, VolumeSettings, gaps, insert_piece, punch,
+    Attr, Below, BlockChange, BlockIndex, BlockStoreSettings, Caller, Commit, Errno, FileKind, InodeId, Layout,
+    ObjectId, Piece, Reply, Request, Timespec, VolumeId, VolumeSettings, gaps, insert_piece, punch,
 };
 
 use tokio::sync::Semaphore;
@@ -400,21 +400,7 @@ impl Mount {
 }
 
 pub(super) fn volume() -> VolumeSettings {
-    VolumeSettings {
-        id: VolumeId(uuid::Uuid::nil()),
-        name: "test".into(),
-        block_size: BLOCK,
-        compression: Compression::Lz4,
-        retention_secs: 0,
-        blocks_max: 0,
-        inodes_max: 0,
-        block_store: BlockStoreSettings {
-            api_code: "local".into(),
-            address: "/".into(),
-            bucket: String::new(),
-            prefix: String::new(),
-        },
-    }
+    VolumeSettings::new(VolumeId(uuid::Uuid::nil()), "test", BLOCK, BlockStoreSettings::local("/", ""))
 }
 
 /// Bytes that differ from those of any other seed, and do not compress to nothing.

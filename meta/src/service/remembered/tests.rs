@@ -27,30 +27,15 @@ fn settings() -> auth::AuthenticatorSettings {
 }
 
 fn grant() -> proto::rest::TokenGrant {
-    let block_store = proto::BlockStoreSettings {
-        api_code: "local".to_owned(),
-        address: "/blocks".to_owned(),
-        bucket: "b".to_owned(),
-        prefix: String::new(),
-    };
-    let volume = proto::VolumeSettings {
-        id: proto::VolumeId(uuid::Uuid::from_u128(1)),
-        name: "a-name-to-look-for".to_owned(),
-        block_size: 1 << 20,
-        compression: proto::Compression::Lz4,
-        retention_secs: -1,
-        blocks_max: 0,
-        inodes_max: 0,
-        block_store,
-    };
+    let block_store = proto::BlockStoreSettings::local("/blocks", "b");
+    let id = proto::VolumeId(uuid::Uuid::from_u128(1));
+    let volume = proto::VolumeSettings::new(id, "a-name-to-look-for", 1 << 20, block_store);
     proto::rest::TokenGrant {
-        token_id: uuid::Uuid::from_u128(2),
-        volume,
-        mount_path: "/".to_owned(),
         flags: "ro".to_owned(),
         expires: Some(7),
         mounts_max: 3,
         networks: "10.0.0.0/8".to_owned(),
+        ..proto::rest::TokenGrant::whole(uuid::Uuid::from_u128(2), volume)
     }
 }
 

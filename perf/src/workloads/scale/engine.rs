@@ -1,58 +1,23 @@
 //! The volume in the engine, without a server: opened from the folder, and looked up in.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow};
-use meta::engine::{SessionContext, SessionRecord, Volume, VolumeLimits};
-use meta::store::{FjallDatabase, FjallKv};
-use proto::{Caller, InodeId, OperationId, Reply, Request, RequestFrame, SessionId, SessionKey, Timespec, VolumeId};
+use anyhow::{Context as _, Result};
+use proto::Request;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::fill;
 use super::plan::{Picks, Plan};
-use super::serve::{CACHE_MAX, VOLUME, forget_pages};
+use super::serve::{CACHE_MAX, forget_pages};
+use crate::direct::{Direct, open_volume};
 use crate::seed::Seed;
 use crate::tally::{Tally, Until};
 use crate::worker::Duty;
 
-/// A session straight into the engine.
-pub(super) struct Direct {
-    volume: Volume<FjallKv>,
-    session: SessionContext,
-    operation: u64,
-}
-
-impl Direct {
-    /// Opens the volume in `folder`, or makes one.
-    pub(super) fn open(folder: &Path) -> Result<Self> {
-        let database = FjallDatabase::open(&folder.join("db"), CACHE_MAX)?;
-        let limits = VolumeLimits { block_size: VOLUME.block_size, blocks_max: 0, inodes_max: 0, retention_secs: 0 };
-        let volume = Volume::open(database.volume(VolumeId(Uuid::from_u128(VOLUME.id)))?, limits, now())?;
-        let session = SessionContext { id: SessionId(Uuid::new_v4()), root: InodeId::ROOT, read_only: false };
-        volume.open_session(SessionRecord::new(&session, &SessionKey([0; 16]), Uuid::nil(), now()))?;
-        Ok(Self { volume, session, operation: 0 })
-    }
-
-    /// Asks as the superuser.
-    pub(super) fn ask(&mut self, request: Request) -> Result<Reply> {
-        let operation = request.is_mutation().then(|| {
-            self.operation += 1;
-            OperationId(self.operation)
-        });
-        let frame = RequestFrame { operation, caller: Caller::ROOT, request };
-        let executed = self.volume.execute(&self.session, &frame, now());
-        executed.reply.result.map_err(|refused| anyhow!("the engine refused {}: {refused:?}", frame.request.name()))
-    }
-
-    /// Waits until all is on disk.
-    pub(super) fn persist(&self) -> Result<()> {
-        self.volume.persist().context("putting the volume on disk").map(drop)
-    }
-}
-
-fn now() -> Timespec {
-    Timespec::from_system_time(std::time::SystemTime::now())
+/// Opens the volume in `folder`, or makes one, and a session of it.
+pub(super) fn open(folder: &Path) -> Result<Direct> {
+    Direct::open(Arc::new(open_volume(&folder.join("db"), CACHE_MAX)?))
 }
 
 /// Looks files up at random.
@@ -78,7 +43,7 @@ pub(crate) struct Looking {
 impl Duty for Looking {
     fn prepare(&mut self) -> Result<()> {
         forget_pages(&self.folder)?;
-        self.direct = Some(Direct::open(&self.folder)?);
+        self.direct = Some(open(&self.folder)?);
         Ok(())
     }
 

@@ -6,8 +6,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use proto::{Attr, InodeId, Name, NewNode, Reply, Request};
 use serde::{Deserialize, Serialize};
 
-use super::engine::Direct;
+use super::engine;
 use super::plan::{Dirs, Plan};
+use crate::direct::Direct;
 use crate::tally::Tally;
 use crate::worker::Duty;
 
@@ -35,7 +36,7 @@ pub(crate) struct Filling {
 
 impl Duty for Filling {
     fn prepare(&mut self) -> Result<()> {
-        self.direct = Some(Direct::open(&self.folder)?);
+        self.direct = Some(engine::open(&self.folder)?);
         Ok(())
     }
 

@@ -9,26 +9,19 @@ use anyhow::{Context as _, Result};
 use auth::{AuthenticatorSettings, AuthorityError, TokenAuthority, VolumeToken};
 use meta::{MetaServer, MetaSettings};
 use proto::rest::TokenGrant;
-use proto::{BlockStoreSettings, Compression, VolumeId, VolumeSettings};
+use proto::{BlockStoreSettings, VolumeSettings};
 use rustix::fs::{Advice, fadvise};
 use serde::{Deserialize, Serialize};
 use transport::tls::{Identity, Trust};
 use uuid::Uuid;
 
+use crate::direct::{BLOCK_SIZE, volume_id};
 use crate::session::Server;
 use crate::tally::Tally;
 use crate::worker::Duty;
 
 /// Cache of the database's tables, in bytes: an eighth of what a server with 8 GiB would take.
 pub(super) const CACHE_MAX: u64 = 1 << 30;
-
-/// What the volume's settings and its database must agree on.
-pub(super) struct Fixed {
-    pub(super) id: u128,
-    pub(super) block_size: u32,
-}
-
-pub(super) const VOLUME: Fixed = Fixed { id: 1, block_size: 4 << 20 };
 
 /// Phase 0 starts the server, phase 1 tells its memory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -69,31 +62,9 @@ impl Duty for Serving {
 }
 
 fn start(folder: &Path, token: VolumeToken) -> Result<MetaServer> {
-    let block_store = BlockStoreSettings {
-        api_code: "local".to_owned(),
-        address: folder.join("blocks").display().to_string(),
-        bucket: "bench".to_owned(),
-        prefix: String::new(),
-    };
-    let volume = VolumeSettings {
-        id: VolumeId(Uuid::from_u128(VOLUME.id)),
-        name: "scale".to_owned(),
-        block_size: VOLUME.block_size,
-        compression: Compression::Lz4,
-        retention_secs: 0,
-        blocks_max: 0,
-        inodes_max: 0,
-        block_store,
-    };
-    let grant = TokenGrant {
-        token_id: Uuid::nil(),
-        volume,
-        mount_path: "/".to_owned(),
-        flags: String::new(),
-        expires: None,
-        mounts_max: 0,
-        networks: String::new(),
-    };
+    let block_store = BlockStoreSettings::local(folder.join("blocks").display().to_string(), "bench");
+    let volume = VolumeSettings::new(volume_id(), "scale", BLOCK_SIZE, block_store);
+    let grant = TokenGrant::whole(Uuid::nil(), volume);
     let settings = MetaSettings {
         bind_addr: ([127, 0, 0, 1], 0).into(),
         db_folder: folder.join("db"),

@@ -125,6 +125,20 @@ fn id(text: &str) -> Result<String, String> {
     }
 }
 
+/// What bounds a volume token.
+#[derive(Debug, Args, Serialize)]
+struct TokenBounds {
+    /// When it ends: RFC 3339, or a duration from now on such as 30d or 12h, or never
+    #[arg(long, value_name = "WHEN", value_parser = expiry)]
+    expires: Option<String>,
+    /// Mounts it may have at a time, 0 for no bound
+    #[arg(long = "maxMounts", value_name = "N")]
+    max_mounts: Option<u32>,
+    /// Networks that its mounts may come from: CIDR blocks, comma separated; empty for any
+    #[arg(long = "allowedNetworks", value_name = "LIST", value_parser = networks)]
+    allowed_networks: Option<String>,
+}
+
 /// Checks when something ends. The server reads it again, by its own clock.
 fn expiry(text: &str) -> Result<String, String> {
     let now = proto::Timespec::from_system_time(std::time::SystemTime::now()).secs;

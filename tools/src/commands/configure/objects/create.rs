@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{COMPRESSIONS, ROLES, expiry, exposed, given, id, networks};
+use super::{COMPRESSIONS, ROLES, TokenBounds, exposed, given, id};
 use crate::commands::configure::kind::{self, Kind};
 use crate::prompt::secret_argument;
 use crate::units;
@@ -198,15 +198,9 @@ pub(in super::super) struct VolumeToken {
     /// Mount flags for all its mounts: ro,noExec,noSUID,noATime
     #[arg(long)]
     flags: Option<String>,
-    /// When it ends: RFC 3339, or a duration from now on such as 30d or 12h [default: never]
-    #[arg(long, value_name = "WHEN", value_parser = expiry)]
-    expires: Option<String>,
-    /// Mounts it may have at a time, 0 for no bound
-    #[arg(long = "maxMounts", value_name = "N")]
-    max_mounts: Option<u32>,
-    /// Networks that its mounts may come from: CIDR blocks, comma separated [default: any]
-    #[arg(long = "allowedNetworks", value_name = "LIST", value_parser = networks)]
-    allowed_networks: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    bounds: TokenBounds,
     /// Anything worth knowing
     #[arg(long)]
     notes: Option<String>,

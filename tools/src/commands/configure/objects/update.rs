@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{COMPRESSIONS, Code, Id, ROLES, RegionKey, TokenKey, VolumeKey, expiry, exposed, given, networks};
+use super::{COMPRESSIONS, Code, Id, ROLES, RegionKey, TokenBounds, TokenKey, VolumeKey, exposed, given};
 use crate::commands::configure::kind::{self, Kind};
 use crate::prompt::secret_argument;
 use crate::units;
@@ -153,15 +153,9 @@ pub(in super::super) struct VolumeTokenChanges {
     #[arg(long = "token", id = "new_token", value_name = "TOKEN", value_parser = secret_argument)]
     #[serde(serialize_with = "exposed")]
     token: Option<Secret>,
-    /// When it ends: RFC 3339, or a duration from now on such as 30d or 12h, or never
-    #[arg(long, value_name = "WHEN", value_parser = expiry)]
-    expires: Option<String>,
-    /// Mounts it may have at a time, 0 for no bound
-    #[arg(long = "maxMounts", value_name = "N")]
-    max_mounts: Option<u32>,
-    /// Networks that its mounts may come from: CIDR blocks, comma separated; empty for any
-    #[arg(long = "allowedNetworks", value_name = "LIST", value_parser = networks)]
-    allowed_networks: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    bounds: TokenBounds,
     /// Anything worth knowing
     #[arg(long)]
     notes: Option<String>,

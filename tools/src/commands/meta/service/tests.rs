@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use auth::ServerToken;
-use proto::{Event, Greeting, Hello, Redacted, SessionRefusal, VERSION_MAX, VERSION_MIN, codec};
+use proto::{Event, Greeting, Hello, SessionRefusal, codec};
 use serde_json::{Value, json};
 use transport::client::{Connection, Dialer};
 use transport::tls::{Identity, Trust};
@@ -39,15 +39,7 @@ async fn furnished(admin: &TestAdmin) -> (MetaService, Value) {
 async fn greet(service: &MetaService, token: &str) -> (Dialer, Connection, Greeting) {
     let dialer = Dialer::new(service.local_addr(), &Trust::Pinned(service.fingerprint())).unwrap();
     let connection = dialer.connect(service.local_addr()).await.unwrap();
-    let hello = Hello {
-        version_min: VERSION_MIN,
-        version_max: VERSION_MAX,
-        token: Redacted(token.to_owned()),
-        flags: 0,
-        client: "a test".to_owned(),
-        place: "nowhere".to_owned(),
-        resume: None,
-    };
+    let hello = Hello::new(token, "a test", "nowhere");
     let greeting = connection.call(&codec::encode(&hello), SOON).await.unwrap();
     let greeting = codec::decode(&greeting).unwrap();
     (dialer, connection, greeting)
