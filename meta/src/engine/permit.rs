@@ -3,7 +3,7 @@
 //! Supplementary groups are left out of most requests. Where they would change the answer and are missing, the answer is
 //! [`Refused::NeedGroups`].
 
-use proto::{Attr, Caller, Errno, FileKind, Refused};
+use proto::{Access, Attr, Caller, Errno, FileKind, Refused};
 
 use super::error::Outcome;
 
@@ -23,12 +23,18 @@ pub(super) const STICKY: u16 = 0o1000;
 /// Execution by the group.
 pub(super) const GROUP_EXECUTE: u16 = 0o010;
 
+/// The permissions that an access needs.
+pub(super) fn wanted(access: Access) -> u16 {
+    let wants = [(access.read, READ), (access.write, WRITE), (access.execute, EXECUTE)];
+    wants.into_iter().filter(|(wanted, _)| *wanted).fold(0, |bits, (_, bit)| bits | bit)
+}
+
 /// Whether the caller may do all of `want`: else `EACCES`.
 pub(super) fn access(attr: &Attr, caller: &Caller, want: u16) -> Outcome<()> {
     if permits(attr, caller, want)? { Ok(()) } else { Err(Errno::EACCES.into()) }
 }
 
-fn permits(attr: &Attr, caller: &Caller, want: u16) -> Outcome<bool> {
+pub(super) fn permits(attr: &Attr, caller: &Caller, want: u16) -> Outcome<bool> {
     if caller.uid == 0 {
         let nobody_executes = attr.kind != FileKind::Directory && attr.perm & 0o111 == 0;
         return Ok(want & EXECUTE == 0 || !nobody_executes);

@@ -8,7 +8,7 @@ use super::{Ask, content, layout};
 use crate::engine::error::{Breach, Outcome};
 use crate::engine::inode::Inode;
 use crate::engine::opens::OPEN_FILES_MAX;
-use crate::engine::permit::{self, EXECUTE, READ, WRITE};
+use crate::engine::permit::{self, READ, WRITE};
 use crate::engine::tx::Tx;
 use crate::engine::view::View;
 use crate::engine::volume::Volume;
@@ -60,7 +60,10 @@ pub(super) fn check(ask: &Ask<'_>, inode: &Inode, access: Access) -> Outcome<()>
     if access.write && ask.session.read_only {
         return Err(Breach::ReadOnly.into());
     }
-    let wants = [(access.read, READ), (access.write, WRITE), (access.execute, EXECUTE)];
-    let want = wants.into_iter().filter(|(wanted, _)| *wanted).fold(0, |bits, (_, bit)| bits | bit);
+    let want = match permit::wanted(access) {
+        // A handle for neither is for those who may do both, as Linux has it: the answer tells where the bytes are.
+        0 => READ | WRITE,
+        want => want,
+    };
     permit::access(&inode.attr, ask.caller, want)
 }

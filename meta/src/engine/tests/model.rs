@@ -202,7 +202,14 @@ impl Model {
         let node = self.node(who, ino)?;
         match node.kind {
             FileKind::Directory => return Err(Errno::EISDIR),
-            FileKind::Regular => ensure(may(node, who, if truncate { want | 2 } else { want }), Errno::EACCES)?,
+            FileKind::Regular => {
+                let needed = match (want, truncate) {
+                    (_, true) => want | 2,
+                    (0, false) => 6,
+                    (want, false) => want,
+                };
+                ensure(may(node, who, needed), Errno::EACCES)?;
+            }
             _ => return Err(Errno::ENXIO),
         }
         if truncate {
