@@ -16,11 +16,13 @@ pub struct MountFlags {
     pub no_suid: bool,
     /// Reading does not change access times.
     pub no_atime: bool,
+    /// The superuser, and the group 0, of the mounting host are nobody to the metadata server.
+    pub root_squash: bool,
 }
 
 /// A flag this version does not know. It is refused, because leaving out a restriction would open what it closes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("mount flag {0:?} is unknown: known are ro, noExec, noSUID, noATime")]
+#[error("mount flag {0:?} is unknown: known are ro, noExec, noSUID, noATime, rootSquash")]
 pub struct UnknownFlag(pub String);
 
 impl MountFlags {
@@ -47,6 +49,7 @@ impl MountFlags {
             | bit(self.no_exec, flag_bits::NO_EXEC)
             | bit(self.no_suid, flag_bits::NO_SUID)
             | bit(self.no_atime, flag_bits::NO_ATIME)
+            | bit(self.root_squash, flag_bits::ROOT_SQUASH)
     }
 
     /// Flags from the bits of a message. A bit of a later version is refused.
@@ -65,6 +68,7 @@ impl MountFlags {
             no_exec: set(flag_bits::NO_EXEC),
             no_suid: set(flag_bits::NO_SUID),
             no_atime: ro || set(flag_bits::NO_ATIME),
+            root_squash: set(flag_bits::ROOT_SQUASH),
         }
     }
 }
@@ -89,11 +93,12 @@ impl FromStr for MountFlags {
     }
 }
 
-const NAMES: [(&str, u32); 4] = [
+const NAMES: [(&str, u32); 5] = [
     ("ro", flag_bits::RO),
     ("noExec", flag_bits::NO_EXEC),
     ("noSUID", flag_bits::NO_SUID),
     ("noATime", flag_bits::NO_ATIME),
+    ("rootSquash", flag_bits::ROOT_SQUASH),
 ];
 
 fn bit_named(wanted: &str) -> Option<u32> {

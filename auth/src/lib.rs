@@ -3,6 +3,7 @@
 
 pub mod creds;
 
+mod as_user;
 mod authenticator;
 mod flags;
 mod moment;
@@ -12,6 +13,7 @@ mod telling;
 mod throttle;
 mod token;
 
+pub use as_user::{AsUser, BadAsUser};
 pub use authenticator::{
     AuthError, Authenticator, AuthenticatorSettings, AuthorityError, MarkKey, Remembered, TokenAuthority, TokenMark,
 };

@@ -8,7 +8,7 @@ use fuse_backend_rs::abi::fuse_abi::{self as abi, Opcode};
 use proto::{Attr, Close, FileKind, InodeId, Timespec};
 
 use crate::adapter::{Answer, Open, Presentation, bytes_of, encode, parse};
-use crate::state::{HandleTable, LiveFlags, OpenFiles};
+use crate::state::{HandleTable, LiveFlags, OpenFiles, Permissions};
 
 pub use crate::data::CountedFile;
 
@@ -73,7 +73,13 @@ impl KernelMessages {
     pub fn new(count: u64) -> Self {
         let valid = std::time::Duration::from_secs(1);
         let flags = Arc::new(LiveFlags::new(MountFlags::default()));
-        let presentation = Presentation { root: InodeId::ROOT, attr_valid: valid, entry_valid: valid, flags };
+        let presentation = Presentation {
+            root: InodeId::ROOT,
+            attr_valid: valid,
+            entry_valid: valid,
+            permissions: Permissions::KernelFirst,
+            flags,
+        };
         let requests = (0..count).flat_map(|number| {
             let read = abi::ReadIn { fh: number, offset: number << 12, size: 4096, ..Default::default() };
             let write = abi::WriteIn { fh: number, offset: number << 12, size: 4096, ..Default::default() };

@@ -24,6 +24,7 @@ use crate::session::{
     Device, KernelMount, MESSAGE_LEN, MountPoint, Received, Ring, Transport, Unmounted, Wishes, handshake, obstacle,
     queue_count,
 };
+use crate::state::Permissions;
 use backings::Backings;
 use server::Server;
 
@@ -47,7 +48,8 @@ impl NullMount {
         {
             return Err(MountError::Kernel { path: mount_point.to_owned(), reason });
         }
-        let (kernel, device) = KernelMount::new(point, "null", MountFlags::default(), MountFlags::default())?;
+        let (kernel, device) =
+            KernelMount::new(point, "null", MountFlags::default(), MountFlags::default(), Permissions::KernelFirst)?;
         let mut mount = Self { kernel, threads: Vec::new() };
         let wishes = Wishes { transport, own_umask: false, max_pages: true, passthrough };
         let agreed = handshake(&device, mount.kernel.point(), wishes)?;

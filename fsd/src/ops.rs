@@ -3,6 +3,7 @@
 //! Nothing here knows the kernel's structures or how a request travels. State changes only after the last await of a
 //! function, so that a dropped operation leaves nothing half done.
 
+mod access;
 mod create;
 mod dir;
 mod fallocate;
@@ -53,6 +54,7 @@ pub(crate) async fn perform<C: MetaClient>(cx: &Cx<C>, operation: Operation) -> 
     match operation {
         Operation::Lookup { name } => lookup::lookup(cx, name).await,
         Operation::GetAttr => getattr::getattr(cx).await,
+        Operation::Access(access) => access::access(cx, access).await,
         Operation::SetAttr(set) => setattr::setattr(cx, set).await,
         Operation::ReadLink => readlink::readlink(cx).await,
         Operation::Symlink { name, target } => make::symlink(cx, name, target).await,

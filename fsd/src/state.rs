@@ -21,7 +21,7 @@ pub(crate) use dirs::{DOTS, DirHandle, Filled, Page};
 pub(crate) use files::{FileHandle, OpenFiles};
 pub(crate) use handles::{HandleId, HandleTable};
 pub(crate) use known_dirs::KnownDirs;
-pub(crate) use permits::LiveFlags;
+pub(crate) use permits::{LiveFlags, Permissions};
 pub(crate) use shown::Shown;
 
 /// Everything that operations share; all threads of the mount hold it.

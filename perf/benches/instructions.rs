@@ -145,7 +145,7 @@ impl Engine {
         let limits = VolumeLimits { block_size: 4 << 20, blocks_max: 0, inodes_max: 0, retention_secs: 0 };
         let volume = Volume::open(MemoryKv::default(), limits, NOW).expect("a new volume");
         let id = SessionId(uuid::Uuid::from_u128(1));
-        let session = SessionContext { id, root: InodeId::ROOT, read_only: false };
+        let session = SessionContext::new(id, InodeId::ROOT);
         let record = SessionRecord::new(&session, &SessionKey([1; 16]), uuid::Uuid::nil(), NOW);
         volume.open_session(record).expect("a new session");
         let engine = Self { volume: Arc::new(volume), session };

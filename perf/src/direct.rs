@@ -34,7 +34,7 @@ pub(crate) struct Direct {
 impl Direct {
     /// Opens a session.
     pub(crate) fn open(volume: Arc<Volume<FjallKv>>) -> Result<Self> {
-        let session = SessionContext { id: SessionId(Uuid::new_v4()), root: InodeId::ROOT, read_only: false };
+        let session = SessionContext::new(SessionId(Uuid::new_v4()), InodeId::ROOT);
         volume.open_session(SessionRecord::new(&session, &SessionKey([0; 16]), Uuid::nil(), now()))?;
         Ok(Self { volume, session, operation: 0 })
     }

@@ -207,6 +207,8 @@ pub enum Request {
     Lookup { parent: InodeId, name: Name },
     /// Reply: `Entry`.
     GetAttr { ino: InodeId },
+    /// Whether the caller may do all of this with a file or directory, for access(2). Reply: `Done`.
+    Check { ino: InodeId, access: Access },
     /// `by_handle`: through an open file that may write, so a new size needs no permission. Reply: `Entry`.
     SetAttr { ino: InodeId, changes: AttrChanges, by_handle: bool },
     /// Creates a regular file and opens it. A file that is there is opened, or with `exclusive` `EEXIST`. Reply: `Opened`.
@@ -273,6 +275,7 @@ impl Request {
             Self::Open { truncate, .. } => *truncate,
             Self::Lookup { .. }
             | Self::GetAttr { .. }
+            | Self::Check { .. }
             | Self::ReadLink { .. }
             | Self::OpenDir { .. }
             | Self::ReadDir { .. }
@@ -290,6 +293,7 @@ impl Request {
         pub, "requests":
         Self::Lookup { .. } => "lookup",
         Self::GetAttr { .. } => "getattr",
+        Self::Check { .. } => "check",
         Self::SetAttr { .. } => "setattr",
         Self::Create { .. } => "create",
         Self::Make { .. } => "make",

@@ -55,6 +55,9 @@ pub struct TokenGrant {
     /// Networks that mounts may come from, as a comma-separated list of CIDR blocks; empty = any.
     #[serde(default)]
     pub networks: String,
+    /// The user that every caller counts as, `UID:GID[,GID...]`; empty = whom the mount names.
+    #[serde(default)]
+    pub as_user: String,
 }
 
 impl TokenGrant {
@@ -69,6 +72,7 @@ impl TokenGrant {
             expires: None,
             mounts_max: 0,
             networks: String::new(),
+            as_user: String::new(),
         }
     }
 }

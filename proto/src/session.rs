@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Attr, SessionId, VolumeId};
 
 /// ALPN of this generation of the protocol. It changes when an old peer could misread a message.
-pub const ALPN: &[u8] = b"flexfs/1";
+pub const ALPN: &[u8] = b"flexfs/2";
 
 /// Oldest minor version this build speaks.
 pub const VERSION_MIN: u16 = 1;
@@ -100,6 +100,9 @@ pub struct Welcome {
     pub flags: u32,
     /// Since when they hold, as in [`Event::FlagsChanged`].
     pub flags_since: i64,
+    /// Whether every caller is the same user to the server, whoever it is on its host: a kernel that judges by the host's
+    /// users would refuse what the server allows.
+    pub fixed_identity: bool,
     /// The directory that the token's mount path names: the root of this mount.
     pub root: Attr,
 }
@@ -202,6 +205,8 @@ pub enum Event {
     FlagsChanged {
         /// Effective mount flags, as bits.
         flags: u32,
+        /// As in [`Welcome`].
+        fixed_identity: bool,
         /// Since when, in microseconds since 1970: of two words the newer counts.
         since: i64,
     },
@@ -214,6 +219,7 @@ pub mod flag_bits {
     pub const NO_EXEC: u32 = 1 << 1;
     pub const NO_SUID: u32 = 1 << 2;
     pub const NO_ATIME: u32 = 1 << 3;
+    pub const ROOT_SQUASH: u32 = 1 << 4;
     /// Every bit this version knows.
-    pub const ALL: u32 = RO | NO_EXEC | NO_SUID | NO_ATIME;
+    pub const ALL: u32 = RO | NO_EXEC | NO_SUID | NO_ATIME | ROOT_SQUASH;
 }

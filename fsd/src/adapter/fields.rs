@@ -31,6 +31,7 @@ plain!(
     RenameIn,
     Rename2In,
     LinkIn,
+    AccessIn,
     OpenIn,
     CreateIn,
     OpenOut,

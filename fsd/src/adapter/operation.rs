@@ -1,7 +1,7 @@
 //! `Operation`: what the kernel asks for, in this project's terms.
 
 use bytes::Bytes;
-use proto::{AttrChanges, InodeId, Name, RenameMode, XattrMode};
+use proto::{Access, AttrChanges, InodeId, Name, RenameMode, XattrMode};
 
 use crate::state::HandleId;
 
@@ -15,6 +15,8 @@ pub(crate) enum Operation {
     /// The kernel dropped references; nothing here counts them.
     Forget,
     GetAttr,
+    /// access(2), and chdir(2), where the server decides alone.
+    Access(Access),
     SetAttr(SetAttr),
     ReadLink,
     Symlink {
@@ -191,6 +193,7 @@ impl Operation {
             self,
             Self::Lookup { .. }
                 | Self::GetAttr
+                | Self::Access(_)
                 | Self::ReadLink
                 | Self::Read(_)
                 | Self::StatFs
@@ -202,11 +205,23 @@ impl Operation {
         )
     }
 
+    /// The same by somebody who has no right to keep set-id bits of a file that is changed.
+    pub(crate) fn by_nobody_special(mut self) -> Self {
+        match &mut self {
+            Self::Write(write) => write.kill_privileges = true,
+            Self::Open(open) | Self::Create(Create { open, .. }) => open.kill_privileges = true,
+            Self::SetAttr(set) => set.changes.kill_privileges |= set.changes.size.is_some(),
+            _ => {}
+        }
+        self
+    }
+
     proto::named_variants! {
         pub(crate), "operations":
         Self::Lookup { .. } => "lookup",
         Self::Forget => "forget",
         Self::GetAttr => "getattr",
+        Self::Access(_) => "access",
         Self::SetAttr(_) => "setattr",
         Self::ReadLink => "readlink",
         Self::Symlink { .. } => "symlink",

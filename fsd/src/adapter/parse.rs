@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use fuse_backend_rs::abi::fuse_abi::{self as abi, Opcode};
 use proto::limits::{FILE_SIZE_MAX, SYMLINK_MAX, XATTR_NAME_MAX, XATTR_VALUE_MAX};
-use proto::{AttrChanges, Errno, InodeId, Name, RenameMode, SetTime, Timespec, XattrMode};
+use proto::{Access, AttrChanges, Errno, InodeId, Name, RenameMode, SetTime, Timespec, XattrMode};
 
 use super::fields::Fields;
 use super::operation::{
@@ -70,7 +70,7 @@ opcodes! {
     WRITE = Write, STATFS = Statfs, RELEASE = Release, FSYNC = Fsync, SETXATTR = Setxattr, GETXATTR = Getxattr,
     LISTXATTR = Listxattr, REMOVEXATTR = Removexattr, FLUSH = Flush, OPENDIR = Opendir, READDIR = Readdir,
     RELEASEDIR = Releasedir, FSYNCDIR = Fsyncdir, CREATE = Create, INTERRUPT = Interrupt, DESTROY = Destroy,
-    BATCH_FORGET = BatchForget, FALLOCATE = Fallocate, READDIRPLUS = Readdirplus, RENAME2 = Rename2,
+    ACCESS = Access, BATCH_FORGET = BatchForget, FALLOCATE = Fallocate, READDIRPLUS = Readdirplus, RENAME2 = Rename2,
 }
 /// Newer than the interface's Rust copy.
 const SYNCFS: u32 = 50;
@@ -81,6 +81,7 @@ impl<'a> Parser<'a> {
             LOOKUP => Ok(Operation::Lookup { name: self.name()? }),
             FORGET | BATCH_FORGET => Ok(Operation::Forget),
             GETATTR => Ok(Operation::GetAttr),
+            ACCESS => Ok(Operation::Access(access_of(self.fields.take::<abi::AccessIn>()?.mask))),
             SETATTR => self.set_attr(),
             READLINK => Ok(Operation::ReadLink),
             SYMLINK | MKNOD | MKDIR | LINK | UNLINK | RMDIR | RENAME | RENAME2 => self.names(opcode),
@@ -279,6 +280,11 @@ fn open_how(flags: u32, fuse_flags: u32) -> Open {
         truncate: flags & O_TRUNC != 0,
         kill_privileges: fuse_flags & abi::FOPEN_IN_KILL_SUIDGID != 0,
     }
+}
+
+/// What access(2) asks for, by its bits.
+fn access_of(mask: u32) -> Access {
+    Access { read: mask & 4 != 0, write: mask & 2 != 0, execute: mask & 1 != 0 }
 }
 
 fn rename_mode(flags: u32) -> Result<RenameMode, Errno> {

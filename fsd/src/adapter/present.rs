@@ -6,7 +6,7 @@ use std::time::Duration;
 use fuse_backend_rs::abi::fuse_abi as abi;
 use proto::{Attr, FileKind, InodeId, VolumeStat};
 
-use crate::state::LiveFlags;
+use crate::state::{LiveFlags, Permissions};
 
 /// What every reply of a mount has in common.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct Presentation {
     pub(crate) attr_valid: Duration,
     /// How long the kernel may trust that a name stands for a file.
     pub(crate) entry_valid: Duration,
+    /// Who decides what programs may do.
+    pub(crate) permissions: Permissions,
     /// Restrictions: with `noSUID`, set-id bits of regular files are hidden.
     pub(crate) flags: Arc<LiveFlags>,
 }
@@ -33,15 +35,23 @@ pub(crate) fn node_id(ino: InodeId, root: InodeId) -> u64 {
 
 impl Presentation {
     pub(super) fn entry(&self, attr: &Attr) -> abi::EntryOut {
+        let entry_valid = self.entry_valid();
         abi::EntryOut {
             nodeid: node_id(attr.ino, self.root),
             generation: 0,
-            entry_valid: self.entry_valid.as_secs(),
+            entry_valid: entry_valid.as_secs(),
             attr_valid: self.attr_valid.as_secs(),
-            entry_valid_nsec: self.entry_valid.subsec_nanos(),
+            entry_valid_nsec: entry_valid.subsec_nanos(),
             attr_valid_nsec: self.attr_valid.subsec_nanos(),
             attr: self.attr(attr),
         }
+    }
+
+    /// A kernel that leaves decisions to the server hands a name that it knows to everybody. That is right while all are
+    /// one user; when they are not any more, each is to ask.
+    fn entry_valid(&self) -> Duration {
+        let is_everybodys = self.permissions == Permissions::KernelFirst || self.flags.has_fixed_identity();
+        if is_everybodys { self.entry_valid } else { Duration::ZERO }
     }
 
     pub(super) fn attr_out(&self, attr: &Attr, age: Duration) -> abi::AttrOut {

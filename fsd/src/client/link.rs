@@ -97,8 +97,8 @@ impl Link {
             tokio::select! {
                 event = line.connection.next_event() => match event.as_deref().map(codec::decode::<Event>) {
                     Ok(Ok(Event::SessionEnded(reason))) => return self.session.end(&reason),
-                    Ok(Ok(Event::FlagsChanged { flags, since })) => match MountFlags::from_bits(flags) {
-                        Ok(flags) => self.session.take_up_flags(flags, since),
+                    Ok(Ok(Event::FlagsChanged { flags, fixed_identity, since })) => match MountFlags::from_bits(flags) {
+                        Ok(flags) => self.session.take_up_flags(flags, fixed_identity, since),
                         // What a flag of a later version forbids is not known here.
                         Err(error) => return self.session.end(&format!("restricted by the server: {error}")),
                     },

@@ -148,8 +148,8 @@ impl ServerSession {
     }
 
     /// Goes by restrictions that the server says hold since `since`.
-    pub(super) fn take_up_flags(&self, flags: MountFlags, since: i64) {
-        if self.flags.take_up(flags, since) {
+    pub(super) fn take_up_flags(&self, flags: MountFlags, fixed_identity: bool, since: i64) {
+        if self.flags.take_up(flags, fixed_identity, since) {
             self.flags_changed.send_replace(self.flags.current());
         }
     }
@@ -241,7 +241,7 @@ impl ServerSession {
         let failed = |reason: String| Failed::Ended(MountError::Server { addr: self.settings.addr.clone(), reason });
         let flags = MountFlags::from_bits(welcome.flags)
             .map_err(|error| failed(format!("it restricts the mount in a way this version does not know: {error}")))?;
-        self.take_up_flags(flags, welcome.flags_since);
+        self.take_up_flags(flags, welcome.fixed_identity, welcome.flags_since);
         // The server may have lost its newest commits, or applied some whose replies did not arrive.
         self.known_dirs.clear();
         let root = *self.root.get_or_init(|| welcome.root.ino);

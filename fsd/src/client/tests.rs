@@ -151,6 +151,7 @@ fn greeting(hello: Hello, seen: &Seen) -> Greeting {
         volume: volume(),
         flags: 0,
         flags_since: 0,
+        fixed_identity: false,
         root: attr(1),
     }))
 }

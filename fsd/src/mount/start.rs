@@ -24,7 +24,7 @@ use crate::meter::Meters;
 use crate::session::{
     Device, Interrupts, KernelMount, MountPoint, Serving, Stop, Wishes, Worker, handshake, obstacle, queue_count,
 };
-use crate::state::{KnownDirs, LiveFlags, OpenFiles, State};
+use crate::state::{KnownDirs, LiveFlags, OpenFiles, Permissions, State};
 use crate::{MountError, MountSettings, Transport};
 
 /// What a thread needs to serve.
@@ -64,7 +64,8 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
         crew.hire(index, cpus[index % cpus.len()])?;
     }
     let data = data_plane(&settings, &welcome)?;
-    let presentation = presentation(&settings, &welcome, &flags);
+    let permissions = permissions(&welcome);
+    let presentation = presentation(&settings, &welcome, &flags, permissions);
     let serving = Arc::new(Serving {
         state: Arc::new(State::new(presentation, settings.umask, Arc::clone(&flags), files, known_dirs, data)),
         session,
@@ -74,7 +75,7 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
         busy_threads: AtomicUsize::new(count),
     });
     let wanted = choose_transport(settings.transport, &settings.mount_point)?;
-    let (kernel, device) = KernelMount::new(point, &settings.volume_name, flags.own(), flags.current())?;
+    let (kernel, device) = KernelMount::new(point, &settings.volume_name, flags.own(), flags.current(), permissions)?;
     let wishes = Wishes {
         transport: wanted,
         own_umask: settings.umask.is_some(),
@@ -139,11 +140,23 @@ fn data_plane(settings: &MountSettings, welcome: &Welcome) -> Result<DataPlane, 
     })
 }
 
-fn presentation(settings: &MountSettings, welcome: &Welcome, flags: &Arc<LiveFlags>) -> Presentation {
+/// The kernel takes callers for the users of this host. Where they are one user to the server, it would refuse what that
+/// one may do.
+fn permissions(welcome: &Welcome) -> Permissions {
+    if welcome.fixed_identity { Permissions::ServerAlone } else { Permissions::KernelFirst }
+}
+
+fn presentation(
+    settings: &MountSettings,
+    welcome: &Welcome,
+    flags: &Arc<LiveFlags>,
+    permissions: Permissions,
+) -> Presentation {
     Presentation {
         root: welcome.root.ino,
         attr_valid: settings.attr_valid,
         entry_valid: settings.entry_valid,
+        permissions,
         flags: Arc::clone(flags),
     }
 }

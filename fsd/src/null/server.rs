@@ -15,7 +15,7 @@ use crate::adapter::{
     encode, parse,
 };
 use crate::session::MESSAGE_LEN;
-use crate::state::{HandleId, LiveFlags};
+use crate::state::{HandleId, LiveFlags, Permissions};
 
 /// What the threads share.
 #[derive(Debug)]
@@ -31,7 +31,13 @@ impl Server {
     pub(super) fn new(backings: Option<Backings>) -> Self {
         let valid = Duration::from_secs(1);
         let flags = Arc::new(LiveFlags::new(MountFlags::default()));
-        let presentation = Presentation { root: InodeId::ROOT, attr_valid: valid, entry_valid: valid, flags };
+        let presentation = Presentation {
+            root: InodeId::ROOT,
+            attr_valid: valid,
+            entry_valid: valid,
+            permissions: Permissions::KernelFirst,
+            flags,
+        };
         Self { tree: RwLock::new(Tree::new(now())), presentation, backings }
     }
 

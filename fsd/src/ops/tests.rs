@@ -15,7 +15,7 @@ use proto::{
 use super::*;
 use crate::adapter::{Create, Open, Presentation, Read, ReadDir, Rename, SetAttr, SetXattr, Write};
 use crate::data::{DataPlane, DataSettings};
-use crate::state::{HandleId, LiveFlags};
+use crate::state::{HandleId, LiveFlags, Permissions};
 
 /// A server that answers as it is told, and remembers what it was asked.
 #[derive(Default)]
@@ -55,7 +55,13 @@ fn world_with_umask<C>(flags: &str, umask: Option<u16>, client: C) -> Cx<C> {
     let data = DataPlane::new(Arc::new(MemoryStore::new()), &volume, DataSettings { memory_max: 16 << 20 }).unwrap();
     let second = Duration::from_secs(1);
     let flags = Arc::new(LiveFlags::new(flags));
-    let presentation = Presentation { root: DIR, attr_valid: second, entry_valid: second, flags: Arc::clone(&flags) };
+    let presentation = Presentation {
+        root: DIR,
+        attr_valid: second,
+        entry_valid: second,
+        permissions: Permissions::KernelFirst,
+        flags: Arc::clone(&flags),
+    };
     let state = State::new(presentation, umask, flags, Arc::default(), Arc::default(), data);
     Cx { state: Arc::new(state), client, caller: Caller::ROOT, ino: DIR, now: NOW }
 }

@@ -16,16 +16,24 @@ use rustix::net::{
 };
 
 use super::buffers::WRITE_MAX;
+use super::kernel::option_of;
+use crate::state::Permissions;
 
 /// Mounts `volume` on `point`. Returns the device, or one line that says why not.
-pub(super) fn mount(point: &Path, volume: &str, subtype: &str, flags: MountFlags) -> Result<OwnedFd, String> {
+pub(super) fn mount(
+    point: &Path,
+    volume: &str,
+    subtype: &str,
+    flags: MountFlags,
+    permissions: Permissions,
+) -> Result<OwnedFd, String> {
     let failed = |error: rustix::io::Errno| format!("a socket for {PROGRAM}: {error}");
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).map_err(failed)?;
     // As the standard input, because that is a descriptor with a number known beforehand.
     let mut command = helper();
     command.env(SOCKET_VARIABLE, "0").stdin(theirs);
-    command.args(["-o", &options(volume, subtype, flags), "--"]).arg(point);
+    command.args(["-o", &options(volume, subtype, flags, permissions), "--"]).arg(point);
     run(&mut command).map_err(|line| {
         let is_closed = line.contains("/dev/fuse") && line.contains("Permission denied");
         if is_closed {
@@ -81,10 +89,11 @@ fn said(output: &Output) -> String {
 }
 
 /// Options for the kernel and the mount table. Who mounts, and the device, the helper adds itself.
-fn options(volume: &str, subtype: &str, flags: MountFlags) -> String {
+fn options(volume: &str, subtype: &str, flags: MountFlags, permissions: Permissions) -> String {
     let mut options = format!(
-        "fsname={},subtype={subtype},default_permissions,max_read={WRITE_MAX},nosuid,nodev",
-        volume.replace('\\', "\\\\").replace(',', "\\,")
+        "fsname={},subtype={subtype},{}max_read={WRITE_MAX},nosuid,nodev",
+        volume.replace('\\', "\\\\").replace(',', "\\,"),
+        option_of(permissions)
     );
     for (is_set, name) in [(flags.ro, "ro"), (flags.no_exec, "noexec"), (flags.no_atime, "noatime")] {
         if is_set {

@@ -12,6 +12,7 @@ use super::device::Device;
 use super::helper::{self, Refusal};
 use super::point::{MountPoint, raise_read_ahead};
 use crate::MountError;
+use crate::state::Permissions;
 
 /// A mount that the kernel shows.
 #[derive(Debug)]
@@ -41,17 +42,23 @@ impl KernelMount {
         volume: &str,
         own: MountFlags,
         flags: MountFlags,
+        permissions: Permissions,
     ) -> Result<(Self, Device), MountError> {
         // A file system that began read-only stays so: what may be lifted is left to the mount of it, and to the daemon.
         let flags = MountFlags { ro: own.ro, ..flags };
         if rustix::process::geteuid().is_root() {
-            Self::by_system_call(point, volume, flags)
+            Self::by_system_call(point, volume, flags, permissions)
         } else {
-            Self::by_helper(point, volume, flags)
+            Self::by_helper(point, volume, flags, permissions)
         }
     }
 
-    fn by_system_call(point: MountPoint, volume: &str, flags: MountFlags) -> Result<(Self, Device), MountError> {
+    fn by_system_call(
+        point: MountPoint,
+        volume: &str,
+        flags: MountFlags,
+        permissions: Permissions,
+    ) -> Result<(Self, Device), MountError> {
         let failed = |reason: String| MountError::Kernel { path: point.path().to_owned(), reason };
         let device = Device::open().map_err(|error| {
             failed(format!(
@@ -59,10 +66,11 @@ impl KernelMount {
             ))
         })?;
         let options = format!(
-            "fd={},rootmode=40000,user_id={},group_id={},allow_other,default_permissions,max_read={WRITE_MAX}",
+            "fd={},rootmode=40000,user_id={},group_id={},allow_other,{}max_read={WRITE_MAX}",
             device.number(),
             rustix::process::getuid().as_raw(),
             rustix::process::getgid().as_raw(),
+            option_of(permissions),
         );
         let options = CString::new(options).expect("made of numbers and words");
         mount(volume, point.path(), FILE_SYSTEM, kernel_flags(flags), options.as_c_str()).map_err(
@@ -74,8 +82,13 @@ impl KernelMount {
         Ok((Self::mounted(point, false), device))
     }
 
-    fn by_helper(point: MountPoint, volume: &str, flags: MountFlags) -> Result<(Self, Device), MountError> {
-        let file = helper::mount(point.path(), volume, SUBTYPE, flags)
+    fn by_helper(
+        point: MountPoint,
+        volume: &str,
+        flags: MountFlags,
+        permissions: Permissions,
+    ) -> Result<(Self, Device), MountError> {
+        let file = helper::mount(point.path(), volume, SUBTYPE, flags, permissions)
             .map_err(|reason| MountError::Kernel { path: point.path().to_owned(), reason })?;
         Ok((Self::mounted(point, true), Device::from_file(file)))
     }
@@ -166,6 +179,14 @@ impl KernelMount {
 /// A remount without a word on access times would leave them as they are.
 fn access_times(flags: MountFlags) -> KernelFlags {
     if flags.no_atime { KernelFlags::empty() } else { KernelFlags::RELATIME }
+}
+
+/// The option, with its comma, of a kernel that decides first.
+pub(super) const fn option_of(permissions: Permissions) -> &'static str {
+    match permissions {
+        Permissions::KernelFirst => "default_permissions,",
+        Permissions::ServerAlone => "",
+    }
 }
 
 const SUBTYPE: &str = "flexfs";

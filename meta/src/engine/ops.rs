@@ -86,6 +86,7 @@ pub(super) fn observe<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, request: &Re
     match request {
         Request::Lookup { parent, name } => lookup::lookup(volume, ask, *parent, name),
         Request::GetAttr { ino } => Ok(Reply::Entry(ask.inode(volume, *ino)?.attr)),
+        Request::Check { ino, access } => lookup::check(volume, ask, *ino, *access),
         Request::ReadLink { ino } => lookup::read_link(volume, ask, *ino),
         Request::OpenDir { ino } => readdir::open_dir(volume, ask, *ino),
         Request::ReadDir { ino, offset, bytes_max, attrs } => readdir::read_dir(
@@ -150,7 +151,8 @@ pub(super) fn repeat<K: MetaKv>(
     let head = layout::head(&tx, &inode)?;
     if inherited {
         // Whether it may write is not kept: the mount asked for it then, and may have been allowed to.
-        tx.open_file(inode.ino(), ask.session.id, !ask.session.read_only)?;
+        let may_write = !ask.session.read_only && ask.session.identity.may_have_opened(&inode.attr, true);
+        tx.open_file(inode.ino(), ask.session.id, may_write)?;
         tx.adopt(ask.session.id, operation);
         tx.commit()?;
     }

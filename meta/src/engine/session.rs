@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::error::{EngineError, Failure, Outcome};
+use super::identity::Identity;
 use super::inode::{decode_holders, decode_record, encode_record};
 use super::keys;
 use super::ops::remove;
@@ -18,7 +19,7 @@ use super::volume::{Volume, each};
 use crate::store::MetaKv;
 
 /// What a request of a session is judged by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionContext {
     /// The session.
     pub id: SessionId,
@@ -26,6 +27,16 @@ pub struct SessionContext {
     pub root: InodeId,
     /// Whether mutations are refused.
     pub read_only: bool,
+    /// Whom its callers are.
+    pub identity: Identity,
+}
+
+impl SessionContext {
+    /// A session that may change things, whose callers are whom it names.
+    #[must_use]
+    pub const fn new(id: SessionId, root: InodeId) -> Self {
+        Self { id, root, read_only: false, identity: Identity::CLAIMED }
+    }
 }
 
 /// A session as it survives a restart of the server.
@@ -51,7 +62,7 @@ impl SessionRecord {
     /// The record of a new session, with `/` for the mount path.
     #[must_use]
     pub fn new(context: &SessionContext, key: &SessionKey, token_id: Uuid, now: Timespec) -> Self {
-        let SessionContext { id, root, read_only } = *context;
+        let SessionContext { id, root, read_only, .. } = *context;
         Self { id, key_hash: hash(key), token_id, root, mount_path: "/".to_owned(), read_only, opened: now }
     }
 

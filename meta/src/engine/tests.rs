@@ -4,6 +4,7 @@ mod claims;
 mod content;
 mod crash;
 mod hostile;
+mod identities;
 mod listing;
 mod model;
 mod names;

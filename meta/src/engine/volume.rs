@@ -164,7 +164,8 @@ impl<K: MetaKv> Volume<K> {
 
     /// Carries out a request of a session, or refuses it without a trace.
     pub fn execute(&self, session: &SessionContext, frame: &RequestFrame, now: Timespec) -> Executed {
-        let ask = ops::Ask { session, caller: &frame.caller, now };
+        let caller = session.identity.of(&frame.caller);
+        let ask = ops::Ask { session, caller: &caller, now };
         let mut state = Committed { sequence: self.sequence(), dirs: Vec::new() };
         let mut breach = None;
         let result = match self.carry_out(&ask, frame, &mut state) {
@@ -466,7 +467,7 @@ fn take_up<K: MetaKv>(kv: &K, mut superblock: Superblock, block_size: u32) -> Re
 }
 
 /// Who makes the root directory.
-const FOUNDER: SessionContext = SessionContext { id: SessionId(Uuid::nil()), root: InodeId::ROOT, read_only: false };
+const FOUNDER: SessionContext = SessionContext::new(SessionId(Uuid::nil()), InodeId::ROOT);
 
 fn load_grants<K: MetaKv>(kv: &K) -> Result<Grants, EngineError> {
     let mut grants = Grants::default();

@@ -111,6 +111,7 @@ pub(super) async fn greet<A: TokenAuthority>(
         volume: session.grant().volume.clone(),
         flags: session.flags().bits(),
         flags_since: session.flags_since(),
+        fixed_identity: session.has_fixed_identity(),
         root: root(&volume, &session)?,
     };
     server.token_use.note(guest.grant.token_id);

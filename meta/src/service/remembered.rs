@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// Name of the file in the data folder.
 const NAME: &str = "known-tokens";
 /// What the seal is made for: another version of the content is another one.
-const PURPOSE: &[u8] = b"flexfs known tokens 1";
+const PURPOSE: &[u8] = b"flexfs known tokens 2";
 /// Longest file that is read, in bytes.
 const LEN_MAX: u64 = 128 << 20;
 /// A clock that was set back by more makes the ages unknown.
@@ -63,7 +63,9 @@ impl RememberedFile {
             return Err(format!("it has {len} bytes, at most {LEN_MAX} are read"));
         }
         let mut sealed = fs::read(&self.path).map_err(|error| error.to_string())?;
-        let text = self.open(&mut sealed).ok_or("it was sealed by a server with another key, or altered")?;
+        let text = self
+            .open(&mut sealed)
+            .ok_or("it was sealed by a server with another key or of another version, or altered")?;
         let Content { written, mut tokens } = postcard::from_bytes(text).map_err(|error| error.to_string())?;
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         if written.saturating_sub(now) > SET_BACK_MAX {

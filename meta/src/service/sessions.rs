@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::bounds::Bounds;
 use super::breaches::Breaches;
-use crate::engine::SessionContext;
+use crate::engine::{Identity, SessionContext};
 
 /// Connections one session may hold: a mount makes one for each of its cores, and makes it again while the server may
 /// still think that the last one lives.
@@ -53,6 +53,8 @@ pub(crate) struct Session {
     expires: AtomicI64,
     /// Whether its connections may come from some networks only.
     is_confined: AtomicBool,
+    /// Whether something else than the mount's word says who its callers are.
+    has_policy: AtomicBool,
     /// What it asked for and may not have, as far as it was not told yet.
     pub(crate) breaches: Breaches,
     ended: OnceLock<String>,
@@ -62,6 +64,8 @@ pub(crate) struct Session {
 struct Granted {
     grant: Arc<TokenGrant>,
     bounds: Bounds,
+    /// Who callers are, by the answer and what the mount asked for itself.
+    identity: Identity,
 }
 
 struct Presence {
@@ -86,7 +90,7 @@ pub(crate) struct Holder {
 pub(crate) enum Adopted {
     /// Nothing that the mount has to know.
     Quietly,
-    /// Other restrictions hold: the mount is to be told.
+    /// Other restrictions hold, or callers begin or cease to be one user: the mount is to be told.
     WithFlags,
     /// It cannot go on, for this reason.
     Never(&'static str),
@@ -108,6 +112,8 @@ impl Session {
     pub(crate) fn new(id: SessionId, root: InodeId, holder: Holder, now: Instant) -> Self {
         let Holder { token, mark, grant, bounds, requested, place } = holder;
         let presence = Presence { peers: Vec::new(), next_peer: 0, absent_since: Some(now) };
+        let flags = bounds.flags.union(requested);
+        let identity = bounds.identity(flags);
         Self {
             id,
             root,
@@ -116,11 +122,12 @@ impl Session {
             token_id: grant.token_id,
             place,
             requested,
-            flags: AtomicU32::new(bounds.flags.union(requested).bits()),
+            flags: AtomicU32::new(flags.bits()),
             flags_since: AtomicI64::new(micros_now()),
             expires: AtomicI64::new(bounds.expires),
             is_confined: AtomicBool::new(!bounds.networks.are_all()),
-            granted: Mutex::new(Granted { grant, bounds }),
+            has_policy: AtomicBool::new(identity.is_policy()),
+            granted: Mutex::new(Granted { grant, bounds, identity }),
             breaches: Breaches::default(),
             ended: OnceLock::new(),
             presence: Mutex::new(presence),
@@ -133,7 +140,17 @@ impl Session {
 
     /// What the engine decides by, as it is now.
     pub(crate) fn context(&self) -> SessionContext {
-        SessionContext { id: self.id, root: self.root, read_only: self.flags().ro }
+        SessionContext { id: self.id, root: self.root, read_only: self.flags().ro, identity: self.identity() }
+    }
+
+    /// Who its callers are now.
+    fn identity(&self) -> Identity {
+        if self.has_policy.load(Ordering::Acquire) { self.granted().identity.clone() } else { Identity::CLAIMED }
+    }
+
+    /// Whether all its callers are one user.
+    pub(crate) fn has_fixed_identity(&self) -> bool {
+        self.identity().is_fixed()
     }
 
     /// The restrictions that hold now.
@@ -184,11 +201,17 @@ impl Session {
         if grant.mount_path != granted.grant.mount_path {
             return Adopted::Never("the volume token opens another directory now: mount again");
         }
-        let flags = bounds.flags.union(self.requested).bits();
+        let flags = bounds.flags.union(self.requested);
+        let identity = bounds.identity(flags);
+        let is_news = identity.is_fixed() != granted.identity.is_fixed();
+        let flags = flags.bits();
         self.expires.store(bounds.expires, Ordering::Release);
         self.is_confined.store(!bounds.networks.are_all(), Ordering::Release);
-        *granted = Granted { grant: Arc::clone(grant), bounds };
-        if self.flags.swap(flags, Ordering::AcqRel) == flags {
+        let has_policy = identity.is_policy();
+        // One step for whoever looks: between two policies there is no moment without one.
+        *granted = Granted { grant: Arc::clone(grant), bounds, identity };
+        self.has_policy.store(has_policy, Ordering::Release);
+        if self.flags.swap(flags, Ordering::AcqRel) == flags && !is_news {
             return Adopted::Quietly;
         }
         self.flags_since.fetch_max(micros_now(), Ordering::AcqRel);
@@ -238,7 +261,8 @@ impl Session {
     /// Tells the mount, on every connection, which restrictions hold now. A connection that does not take the word in
     /// is closed: the next one learns it in its welcome.
     pub(crate) async fn tell_flags(self: Arc<Self>) {
-        let event = Event::FlagsChanged { flags: self.flags().bits(), since: self.flags_since() };
+        let (flags, fixed_identity) = (self.flags().bits(), self.has_fixed_identity());
+        let event = Event::FlagsChanged { flags, fixed_identity, since: self.flags_since() };
         let event = codec::encode(&event);
         let peers = self.peers();
         join_all(peers.iter().map(async |peer| {

@@ -83,6 +83,7 @@ struct Options {
     no_exec: bool,
     no_suid: bool,
     no_atime: bool,
+    root_squash: bool,
     /// Options that are flags of `start` with other names for nobody.
     passed: Vec<String>,
 }
@@ -105,6 +106,7 @@ impl Options {
             ("suid", None) => self.no_suid = false,
             ("noatime" | "noATime", None) => self.no_atime = true,
             ("atime" | "relatime", None) => self.no_atime = false,
+            ("rootSquash", None) => self.root_squash = true,
             // Who may mount is mount(8)'s business; what such a mount may do is said in its manual.
             ("user" | "users" | "owner" | "group", _) => (self.no_exec, self.no_suid) = (true, true),
             ("nonempty", None) => self.passed.push("--nonEmpty".into()),
@@ -128,8 +130,13 @@ impl Options {
     }
 
     fn words(self) -> impl Iterator<Item = String> {
-        let flags =
-            [("--ro", self.ro), ("--noExec", self.no_exec), ("--noSUID", self.no_suid), ("--noATime", self.no_atime)];
+        let flags = [
+            ("--ro", self.ro),
+            ("--noExec", self.no_exec),
+            ("--noSUID", self.no_suid),
+            ("--noATime", self.no_atime),
+            ("--rootSquash", self.root_squash),
+        ];
         flags.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag.to_owned()).chain(self.passed)
     }
 }
@@ -144,6 +151,6 @@ fn is_ignored(name: &str) -> bool {
     IGNORED.contains(&name) || name.starts_with("x-") || name.starts_with("X-")
 }
 
-const KNOWN: &str = "ro, noExec, noSUID, noATime, nonEmpty, noMaxPages, verbose, xAttr, credsFile=FILE, attrValid=SECONDS, \
+const KNOWN: &str = "ro, noExec, noSUID, noATime, rootSquash, nonEmpty, noMaxPages, verbose, xAttr, credsFile=FILE, attrValid=SECONDS, \
                      entryValid=SECONDS, maxBops=N, memCapacity=AMOUNT, metricsAddr=ADDR, metricsPublic, runtime=NAME, threads=N, transport=WAY, \
                      umask=OCTAL, wait=DURATION and the usual ones of mount(8)";

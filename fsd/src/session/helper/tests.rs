@@ -13,14 +13,17 @@ fn flags_become_words_of_the_helper() {
         ("noExec,noSUID", "default_permissions,max_read=1048576,nosuid,nodev,noexec"),
     ];
     for (list, expected) in table {
-        let options = options("data", "flexfs", MountFlags::parse(list).unwrap());
+        let options = options("data", "flexfs", MountFlags::parse(list).unwrap(), Permissions::KernelFirst);
         assert_eq!(options, format!("fsname=data,subtype=flexfs,{expected}"), "{list}");
     }
+    let options = options("data", "flexfs", MountFlags::default(), Permissions::ServerAlone);
+    assert_eq!(options, "fsname=data,subtype=flexfs,max_read=1048576,nosuid,nodev");
 }
 
 #[test]
 fn name_of_the_volume_cannot_add_an_option() {
-    assert!(options("a,allow_other\\", "flexfs", MountFlags::default()).starts_with("fsname=a\\,allow_other\\\\,"));
+    let options = options("a,allow_other\\", "flexfs", MountFlags::default(), Permissions::KernelFirst);
+    assert!(options.starts_with("fsname=a\\,allow_other\\\\,"));
 }
 
 #[test]

@@ -48,6 +48,7 @@ impl Worker {
         let Incoming { unique, ino, operation, .. } = incoming;
         let whose = Whose { unique, entry };
         let operation = match operation {
+            Ok(operation) if cx.caller.uid == 0 && cx.state.flags.demotes_root() => operation.by_nobody_special(),
             Ok(operation) => operation,
             Err(errno) => {
                 self.reply(whose, Err(errno));

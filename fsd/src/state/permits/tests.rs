@@ -28,10 +28,10 @@ fn each_flag_forbids_what_it_says_and_nothing_else() {
 fn what_the_server_says_comes_and_goes_and_the_mounts_own_stays() {
     let flags = flags("noExec");
     assert_eq!(flags.permit_change(), Ok(()));
-    assert!(flags.take_up(MountFlags::parse("ro").unwrap(), 5));
+    assert!(flags.take_up(MountFlags::parse("ro").unwrap(), false, 5));
     assert_eq!(flags.permit_change(), Err(Errno::EROFS));
-    assert!(!flags.take_up(MountFlags::parse("ro,noExec").unwrap(), 6));
-    assert!(flags.take_up(MountFlags::default(), 7));
+    assert!(!flags.take_up(MountFlags::parse("ro,noExec").unwrap(), false, 6));
+    assert!(flags.take_up(MountFlags::default(), false, 7));
     assert_eq!(flags.permit_change(), Ok(()));
     assert_eq!(flags.permit_open(&EXECUTE), Err(Errno::EACCES));
 }
@@ -39,7 +39,19 @@ fn what_the_server_says_comes_and_goes_and_the_mounts_own_stays() {
 #[test]
 fn older_word_that_arrives_later_is_passed_over() {
     let flags = flags("");
-    flags.take_up(MountFlags::parse("ro").unwrap(), 8);
-    assert!(!flags.take_up(MountFlags::default(), 7));
+    flags.take_up(MountFlags::parse("ro").unwrap(), false, 8);
+    assert!(!flags.take_up(MountFlags::default(), false, 7));
     assert_eq!(flags.permit_change(), Err(Errno::EROFS));
+}
+
+#[test]
+fn callers_that_begin_or_cease_to_be_one_user_are_news() {
+    let flags = flags("");
+    assert!(!flags.has_fixed_identity());
+    assert!(flags.take_up(MountFlags::default(), true, 5));
+    assert!(flags.has_fixed_identity());
+    assert!(!flags.take_up(MountFlags::default(), true, 6));
+    assert!(!flags.take_up(MountFlags::default(), false, 5), "older");
+    assert!(flags.has_fixed_identity());
+    assert!(flags.take_up(MountFlags::default(), false, 7) && !flags.has_fixed_identity());
 }

@@ -39,22 +39,29 @@ pub(in super::super) fn reclaim<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, cl
 fn claim_one<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, claim: &Claim) -> Outcome<bool> {
     // Under the writer lock, so that no unlink comes between the look and the entry in the table.
     let _writer = volume.write();
-    let may_be_claimed = match volume.find_inode(claim.ino)? {
-        Some(inode) => may_hold(volume, ask, &inode)?,
-        None => false,
-    };
+    let Some(inode) = volume.find_inode(claim.ino)? else { return Ok(false) };
+    let may_be_claimed = may_hold(volume, ask, &inode)?;
     let mut shard = volume.opens.shard(claim.ino);
     let session = ask.session.id;
     let live = volume.live(session).ok_or(Refused::SessionEnded)?;
     let is_allowed = !(claim.write && ask.session.read_only) && live.open_files() < OPEN_FILES_MAX;
-    if !may_be_claimed || !is_allowed {
+    let known = shard.find(claim.ino, session);
+    if !may_be_claimed || !is_allowed || !is_believable(ask, &inode, claim, known) {
         return Ok(false);
     }
-    let known = shard.find(claim.ino, session);
     let count = known.map_or(claim.count, |known| known.count.max(claim.count));
     let write = known.map_or(claim.write, |known| known.write || claim.write);
     live.note_opened(shard.set(claim.ino, Holder { session, count, write }));
     Ok(true)
+}
+
+/// Whether somebody whom the session can be may have opened the file like this. What is known to be open needs no belief.
+fn is_believable(ask: &Ask<'_>, inode: &Inode, claim: &Claim, known: Option<Holder>) -> bool {
+    let may_have = |write| ask.session.identity.may_have_opened(&inode.attr, write);
+    match known {
+        Some(known) => known.write || !claim.write || may_have(true),
+        None => may_have(claim.write),
+    }
 }
 
 /// Whether the session may have the file open.

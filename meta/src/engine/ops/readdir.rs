@@ -11,10 +11,10 @@ use proto::{InodeId, Name, Reply};
 
 use super::Ask;
 use crate::engine::error::{EngineError, Outcome};
-use crate::engine::inode::Dentry;
+use crate::engine::inode::{Dentry, Inode};
 use crate::engine::keys;
 use crate::engine::names::HASH_MIN;
-use crate::engine::permit::{self, READ};
+use crate::engine::permit::{self, EXECUTE, READ};
 use crate::engine::view::View;
 
 /// What part of a listing is asked for.
@@ -28,8 +28,8 @@ pub(super) struct Page {
     pub(super) attrs: bool,
 }
 
-/// Whether the caller may list the directory. The pages that follow do not ask again: like a descriptor, they may be
-/// read by whom it was passed to.
+/// Whether the caller may list the directory. The pages that follow do not ask again, unless a policy says who callers
+/// are: like a descriptor, they may be read by whom it was passed to.
 pub(super) fn open_dir(view: &impl View, ask: &Ask<'_>, ino: InodeId) -> Outcome<Reply> {
     permit::access(&ask.dir(view, ino)?.attr, ask.caller, READ)?;
     Ok(Reply::Done)
@@ -37,7 +37,8 @@ pub(super) fn open_dir(view: &impl View, ask: &Ask<'_>, ino: InodeId) -> Outcome
 
 /// One page of a listing.
 pub(super) fn read_dir(view: &impl View, ask: &Ask<'_>, ino: InodeId, page: Page) -> Outcome<Reply> {
-    ask.dir(view, ino)?;
+    let dir = ask.dir(view, ino)?;
+    let page = permitted(ask, &dir, page)?;
     let (found, mut end) = names(view, ino, page)?;
     let mut records = Vec::new();
     let mut group = 0;
@@ -62,6 +63,16 @@ pub(super) fn read_dir(view: &impl View, ask: &Ask<'_>, ino: InodeId, page: Page
         }
     }
     Ok(Reply::Names { records: records.into(), end })
+}
+
+/// What the caller may have of a page. A mount whose kernel leaves decisions to the server would find by attributes what
+/// may not be searched for.
+fn permitted(ask: &Ask<'_>, dir: &Inode, page: Page) -> Outcome<Page> {
+    if !ask.session.identity.is_policy() {
+        return Ok(page);
+    }
+    permit::access(&dir.attr, ask.caller, READ)?;
+    Ok(Page { attrs: page.attrs && permit::permits(&dir.attr, ask.caller, EXECUTE)?, ..page })
 }
 
 fn bytes_max(page: Page) -> usize {

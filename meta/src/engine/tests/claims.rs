@@ -21,7 +21,7 @@ fn restarted() -> (World, [SessionContext; 2], InodeId) {
     let kv = MemoryKv::default();
     let world = World::on(kv.clone(), LIMITS);
     let sessions = [1, 2].map(|number| world.mount(number, ROOT, false));
-    let file = world.user(sessions[0], Caller::ROOT).create(ROOT, "f", 0o644).unwrap();
+    let file = world.user(&sessions[0], Caller::ROOT).create(ROOT, "f", 0o644).unwrap();
     (world.restarted(kv), sessions, file)
 }
 
@@ -30,12 +30,12 @@ fn open_files_come_back() {
     let kv = MemoryKv::default();
     let world = World::on(kv.clone(), LIMITS);
     let root = world.superuser();
-    let session = root.session;
+    let session = root.session.clone();
     let (kept, orphan) = (root.create(ROOT, "kept", 0o644).unwrap(), root.create(ROOT, "orphan", 0o644).unwrap());
     root.unlink(ROOT, "orphan").unwrap();
 
     let world = world.restarted(kv);
-    let root = world.user(session, Caller::ROOT);
+    let root = world.user(&session, Caller::ROOT);
     assert_eq!(root.commit(kept, Vec::new()), Err(Errno::EBADF));
     assert_eq!(root.stat(orphan), Err(Errno::ESTALE), "not claimed yet");
     let claims = [(kept, 1, true), (orphan, 2, false)];
@@ -54,7 +54,7 @@ fn open_files_come_back() {
 #[test]
 fn file_unlinked_before_its_holder_claimed_lives_on() {
     let (world, [holder, other], file) = restarted();
-    let (holder, other) = (world.user(holder, Caller::ROOT), world.user(other, Caller::ROOT));
+    let (holder, other) = (world.user(&holder, Caller::ROOT), world.user(&other, Caller::ROOT));
     other.unlink(ROOT, "f").unwrap();
     world.check();
     assert_eq!(claim(&other, &[]), []);
@@ -69,7 +69,7 @@ fn file_unlinked_before_its_holder_claimed_lives_on() {
 #[test]
 fn file_kept_for_sessions_that_do_not_claim_it_goes_with_their_last_claim() {
     let (world, [one, two], file) = restarted();
-    let (one, two) = (world.user(one, Caller::ROOT), world.user(two, Caller::ROOT));
+    let (one, two) = (world.user(&one, Caller::ROOT), world.user(&two, Caller::ROOT));
     two.unlink(ROOT, "f").unwrap();
     claim(&two, &[]);
     assert_eq!(world.volume.stat().inodes_used, 2);
@@ -85,7 +85,7 @@ fn file_kept_for_sessions_that_do_not_claim_it_goes_with_their_last_claim() {
 #[test]
 fn file_kept_for_a_session_that_ends_unclaimed_goes_with_it() {
     let (world, [one, two], _) = restarted();
-    let two = world.user(two, Caller::ROOT);
+    let two = world.user(&two, Caller::ROOT);
     two.unlink(ROOT, "f").unwrap();
     claim(&two, &[]);
     world.volume.close_session(one.id, at(9)).unwrap();
@@ -99,7 +99,7 @@ fn file_kept_for_a_session_that_ends_unclaimed_goes_with_it() {
 #[test]
 fn nothing_is_kept_for_a_session_that_does_not_claim_in_ten_minutes() {
     let (world, [_, two], _) = restarted();
-    let two = world.user(two, Caller::ROOT);
+    let two = world.user(&two, Caller::ROOT);
     for _ in 0..600 {
         world.tick();
     }
@@ -115,11 +115,11 @@ fn create_sent_again_opens_a_file_that_was_unlinked_meanwhile() {
     let [one, two] = [1, 2].map(|number| world.mount(number, ROOT, false));
     let (access, exclusive, truncate) = (BOTH, true, false);
     let create = || Request::Create { parent: ROOT, name: name("f"), perm: 0o644, access, exclusive, truncate };
-    world.user(one, Caller::ROOT).ask_as(Some(OperationId(1)), create()).unwrap();
+    world.user(&one, Caller::ROOT).ask_as(Some(OperationId(1)), create()).unwrap();
 
     let world = world.restarted(kv);
-    let one = world.user(one, Caller::ROOT);
-    world.user(two, Caller::ROOT).unlink(ROOT, "f").unwrap();
+    let one = world.user(&one, Caller::ROOT);
+    world.user(&two, Caller::ROOT).unlink(ROOT, "f").unwrap();
     let Ok(Reply::Opened(attr, _)) = one.ask_as(Some(OperationId(1)), create()) else { panic!("not opened") };
     assert_eq!(attr.nlink, 0);
     claim(&one, &[]);
@@ -166,11 +166,11 @@ fn claim_of_nothing_gives_an_orphan_back_that_was_held_before_a_restart() {
     let kv = MemoryKv::default();
     let world = World::on(kv.clone(), LIMITS);
     let root = world.superuser();
-    let session = root.session;
+    let session = root.session.clone();
     let orphan = root.create(ROOT, "o", 0o644).unwrap();
     root.unlink(ROOT, "o").unwrap();
     let world = world.restarted(kv);
-    let root = world.user(session, Caller::ROOT);
+    let root = world.user(&session, Caller::ROOT);
     // As part of a full list, so that the end of the claims does not give it back.
     let mut claims = vec![(InodeId(999), 1, false); HANDLES_MAX - 1];
     claims.push((orphan, 0, false));

@@ -20,7 +20,7 @@ fn claim(pair: &Pair<FjallKv>) {
         let mine = pair.model.opens.iter().filter(|((holder, _), _)| *holder == index);
         let claims: Vec<_> =
             mine.map(|((_, ino), (count, write))| Claim { ino: InodeId(*ino), count: *count, write: *write }).collect();
-        let user: User<'_, FjallKv> = pair.world.user(*session, Caller::ROOT);
+        let user: User<'_, FjallKv> = pair.world.user(session, Caller::ROOT);
         let Ok(Reply::Claimed { gone }) = user.ask(Request::Reclaim { claims }) else { panic!("not claimed") };
         for ino in gone {
             // A file that was moved out of the session's scope cannot be named any more.

@@ -11,7 +11,7 @@ use proto::{
 };
 
 use super::world::{BOTH, READ, ROOT, World, at, name, piece};
-use crate::engine::{Breach, check};
+use crate::engine::{Breach, SessionContext, check};
 
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![0..8u64, Just(u64::MAX), Just(i64::MAX as u64), Just(1 << 32), any::<u64>()]
@@ -194,7 +194,7 @@ proptest! {
         root.chmod(ROOT, 0o777).unwrap();
         let dir = root.mkdir(ROOT, "a", 0o777).unwrap();
         root.create(dir, "a", 0o666).unwrap();
-        let sessions = [root.session, world.mount(2, dir, false), world.mount(3, ROOT, true)];
+        let sessions = [root.session.clone(), world.mount(2, dir, false), world.mount(3, ROOT, true)];
         for (session, frame) in frames {
             let executed = world.volume.execute(&sessions[usize::from(session) % 3], &frame, world.tick());
             prop_assert_ne!(executed.reply.result, Err(Refused::Error(Errno::EIO)), "{:?}", frame.request);
@@ -288,7 +288,7 @@ fn sessions_that_end_in_the_middle_leave_nothing_open() {
     let root = world.superuser();
     for number in 10..200 {
         let session = world.mount(number, ROOT, false);
-        let user = world.user(session, Caller::ROOT);
+        let user = world.user(&session, Caller::ROOT);
         std::thread::scope(|scope| {
             let working = scope.spawn(|| {
                 let (access, exclusive, truncate) = (BOTH, false, false);
@@ -315,29 +315,29 @@ fn what_a_session_may_not_have_is_told_apart_from_what_is_missing() {
     let (inside, outside) = (root.mkdir(ROOT, "in", 0o755).unwrap(), root.mkdir(ROOT, "out", 0o755).unwrap());
     let gone = root.file(outside, "gone", 0o644).unwrap();
     root.unlink(outside, "gone").unwrap();
-    let breach = |session, request: Request| {
+    let breach = |session: &SessionContext, request: Request| {
         let operation = request.is_mutation().then(|| world.next_operation());
         let frame = RequestFrame { operation, caller: Caller::ROOT, request };
-        let executed = world.volume.execute(&session, &frame, world.tick());
+        let executed = world.volume.execute(session, &frame, world.tick());
         if let Some(breach) = executed.breach {
             assert_eq!(executed.reply.result, Err(breach.answer()));
         }
         executed.breach
     };
     let (scoped, reader) = (world.mount(2, inside, false), world.mount(3, ROOT, true));
-    assert_eq!(breach(scoped, Request::GetAttr { ino: outside }), Some(Breach::Scope));
-    assert_eq!(breach(scoped, Request::GetAttr { ino: gone }), None, "mounts may know files that are gone");
-    assert_eq!(breach(scoped, Request::Lookup { parent: inside, name: name("none") }), None);
+    assert_eq!(breach(&scoped, Request::GetAttr { ino: outside }), Some(Breach::Scope));
+    assert_eq!(breach(&scoped, Request::GetAttr { ino: gone }), None, "mounts may know files that are gone");
+    assert_eq!(breach(&scoped, Request::Lookup { parent: inside, name: name("none") }), None);
     let make = Request::Make { parent: ROOT, name: name("d"), node: NewNode::Directory { perm: 0o755 } };
-    assert_eq!(breach(reader, make), Some(Breach::ReadOnly));
+    assert_eq!(breach(&reader, make), Some(Breach::ReadOnly));
     let ino = root.create(inside, "f", 0o644).unwrap();
     let write = Request::Open { ino, access: BOTH, truncate: false };
-    assert_eq!(breach(reader, write.clone()), Some(Breach::ReadOnly));
-    assert_eq!(breach(scoped, write), None);
+    assert_eq!(breach(&reader, write.clone()), Some(Breach::ReadOnly));
+    assert_eq!(breach(&scoped, write), None);
     let theirs = root.grant(1);
     let changes = vec![BlockChange::Write(BlockIndex(0), piece(0, 4, theirs))];
-    assert_eq!(breach(scoped, Request::Commit(super::world::commit(ino, changes))), Some(Breach::Objects));
+    assert_eq!(breach(&scoped, Request::Commit(super::world::commit(ino, changes))), Some(Breach::Objects));
     let layout = Request::GetLayout { ino, first: BlockIndex(0), count: 0 };
-    assert_eq!(breach(scoped, layout), Some(Breach::Protocol));
+    assert_eq!(breach(&scoped, layout), Some(Breach::Protocol));
     world.check();
 }

@@ -83,7 +83,7 @@ impl<K: MetaKv> Pair<K> {
         // Mostly the session that may do everything.
         let session = [0, 0, 1, 0, 0, 1, 0, 2][usize::from(number / 3) % 8];
         let caller = Caller { uid, gid: uid, groups: Some(groups.to_vec()) };
-        (Who { session, uid, groups }, self.world.user(self.sessions[session], caller))
+        (Who { session, uid, groups }, self.world.user(&self.sessions[session], caller))
     }
 
     fn ino(&self, number: u8) -> u64 {
@@ -233,7 +233,7 @@ impl<K: MetaKv> Pair<K> {
 
     /// Remembers the map of a file.
     fn look(&mut self, ino: u64) {
-        let root = self.world.user(self.sessions[0], Caller::ROOT);
+        let root = self.world.user(&self.sessions[0], Caller::ROOT);
         let Some(node) = self.model.nodes.get(&ino).filter(|node| node.kind == FileKind::Regular) else { return };
         let Ok(layout) = root.layout(InodeId(ino), 0, 1024) else { return };
         let look = Look { ino, layout, node: node.clone() };
@@ -321,7 +321,7 @@ impl<K: MetaKv> Pair<K> {
         for (ino, node) in &self.model.nodes {
             let holder = (0..3).find(|session| self.model.opens.contains_key(&(*session, *ino)));
             let session = holder.filter(|_| self.model.is_orphan(*ino)).unwrap_or(0);
-            let user = self.world.user(self.sessions[session], Caller::ROOT);
+            let user = self.world.user(&self.sessions[session], Caller::ROOT);
             let attr = user.stat(InodeId(*ino)).unwrap_or_else(|errno| panic!("stat of {ino}: {errno}"));
             let size = if node.kind == FileKind::Directory { 4096 } else { node.size };
             let expected = (node.kind, node.perm, self.model.nlink(*ino), node.uid, node.gid, size);
@@ -357,7 +357,7 @@ impl<K: MetaKv> Pair<K> {
     /// Dead, live and granted objects are all there ever were, each once.
     fn compare_objects(&mut self) {
         while self.world.volume.sweep(self.world.now(), 100).unwrap() {}
-        let user = self.world.user(self.sessions[0], Caller::ROOT);
+        let user = self.world.user(&self.sessions[0], Caller::ROOT);
         let dead = user.dead();
         let live = self.model.objects();
         let mut granted = Vec::new();

@@ -68,12 +68,12 @@ fn operation_sent_again_after_a_restart_is_not_applied_twice() {
     let kv = MemoryKv::default();
     let world = World::on(kv.clone(), LIMITS);
     let root = world.superuser();
-    let session = root.session;
+    let session = root.session.clone();
     let made = root.ask_as(Some(OperationId(1)), mkdir("d"));
     let removed = root.ask_as(Some(OperationId(2)), Request::RemoveDir { parent: ROOT, name: name("d") });
     let granted = root.ask_as(Some(OperationId(3)), Request::GrantObjects { count: 4, given_back: Vec::new() });
     let world = world.restarted(kv);
-    let root = world.user(session, Caller::ROOT);
+    let root = world.user(&session, Caller::ROOT);
     assert_eq!(root.ask_as(Some(OperationId(1)), mkdir("d")), made);
     assert_eq!(root.ask_as(Some(OperationId(2)), Request::RemoveDir { parent: ROOT, name: name("d") }), removed);
     assert_eq!(root.ask_as(Some(OperationId(3)), Request::GrantObjects { count: 4, given_back: Vec::new() }), granted);
@@ -86,7 +86,7 @@ fn create_sent_again_opens_once() {
     let kv = MemoryKv::default();
     let world = World::on(kv.clone(), LIMITS);
     let root = world.superuser();
-    let session = root.session;
+    let session = root.session.clone();
     let ino = |reply: Result<Reply, Refused>| match reply {
         Ok(Reply::Opened(attr, _)) => attr.ino,
         other => panic!("{other:?}"),
@@ -99,7 +99,7 @@ fn create_sent_again_opens_once() {
 
     let file = ino(root.ask_as(Some(OperationId(50)), create("g")));
     let world = world.restarted(kv);
-    let root = world.user(session, Caller::ROOT);
+    let root = world.user(&session, Caller::ROOT);
     assert_eq!(root.commit(file, Vec::new()), Err(Errno::EBADF));
     for _ in 0..2 {
         assert_eq!(ino(root.ask_as(Some(OperationId(50)), create("g"))), file);
@@ -127,14 +127,14 @@ fn state_survives_a_restart() {
     let kv = MemoryKv::default();
     let world = World::on(kv.clone(), LIMITS);
     let root = world.superuser();
-    let session = root.session;
+    let session = root.session.clone();
     let dir = root.mkdir(ROOT, "d", 0o755).unwrap();
     let file = root.create(dir, "f", 0o644).unwrap();
     root.write(file, 0, 0, 8);
     let (attr, sequence, stat) = (root.stat(file).unwrap(), world.volume.sequence(), world.volume.stat());
     let world = world.restarted(kv);
     assert_eq!((world.volume.sequence(), world.volume.stat()), (Sequence(sequence.0 + 1), stat));
-    let root = world.user(session, Caller::ROOT);
+    let root = world.user(&session, Caller::ROOT);
     assert_eq!(root.lookup(dir, "f").unwrap(), attr);
     world.check();
 }
@@ -216,7 +216,7 @@ fn damaged_records_are_errors_and_never_panics() {
     let kv = MemoryKv::default();
     let world = World::on(kv.clone(), LIMITS);
     let root = world.superuser();
-    let session = root.session;
+    let session = root.session.clone();
     let file = root.create(ROOT, "f", 0o644).unwrap();
     root.write(file, 0, 0, 8);
     root.open(file, READ).unwrap();
@@ -235,7 +235,7 @@ fn damaged_records_are_errors_and_never_panics() {
         let opened = Volume::open(kv.clone(), LIMITS, at(1));
         if let Ok(volume) = opened {
             let world = World::of(volume);
-            let root = world.user(session, Caller::ROOT);
+            let root = world.user(&session, Caller::ROOT);
             // Reads only: a mutation would write over the evidence.
             for request in [
                 Request::Lookup { parent: ROOT, name: name("f") },

@@ -1,5 +1,6 @@
 //! The world of the scenarios.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -83,7 +84,7 @@ impl<K: MetaKv> World<K> {
 
     /// Opens a session.
     pub(super) fn mount(&self, number: u128, root: InodeId, read_only: bool) -> SessionContext {
-        let context = SessionContext { id: SessionId(Uuid::from_u128(number)), root, read_only };
+        let context = SessionContext { read_only, ..SessionContext::new(SessionId(Uuid::from_u128(number)), root) };
         let record = SessionRecord::new(&context, &SessionKey([7; 16]), Uuid::from_u128(99), self.now());
         self.volume.open_session(record).unwrap();
         context
@@ -94,8 +95,8 @@ impl<K: MetaKv> World<K> {
         self.user(self.mount(1, ROOT, false), Caller::ROOT)
     }
 
-    pub(super) fn user(&self, session: SessionContext, caller: Caller) -> User<'_, K> {
-        User { world: self, session, caller }
+    pub(super) fn user(&self, session: impl Borrow<SessionContext>, caller: Caller) -> User<'_, K> {
+        User { world: self, session: session.borrow().clone(), caller }
     }
 
     pub(super) fn next_operation(&self) -> OperationId {
@@ -159,7 +160,7 @@ impl<K: MetaKv> User<'_, K> {
     pub(super) fn with_groups(&self, uid: u32, gid: u32, groups: Option<&[u32]>) -> Self {
         Self {
             world: self.world,
-            session: self.session,
+            session: self.session.clone(),
             caller: Caller { uid, gid, groups: groups.map(<[u32]>::to_vec) },
         }
     }

@@ -35,6 +35,7 @@ fn grant() -> proto::rest::TokenGrant {
         expires: Some(7),
         mounts_max: 3,
         networks: "10.0.0.0/8".to_owned(),
+        as_user: "1000:100,4".to_owned(),
         ..proto::rest::TokenGrant::whole(uuid::Uuid::from_u128(2), volume)
     }
 }
@@ -66,6 +67,22 @@ fn file_of_another_key_of_the_future_or_altered_counts_as_none() {
     let mut altered = good.clone();
     altered[0] ^= 1;
     fs::write(&path, &altered).unwrap();
+    assert_eq!(file.load(now), Vec::new());
+}
+
+#[test]
+fn file_of_an_older_version_counts_as_none() {
+    let now = SystemTime::now();
+    let (folder, _) = written(now);
+    let file = RememberedFile::new(folder.path(), &KEY);
+    assert_eq!(file.load(now).len(), 1);
+    let path = folder.path().join(NAME);
+    // What it says is as good as ever: only its seal is one of before grants had an identity.
+    let mut sealed = fs::read(&path).unwrap();
+    let mut text = file.open(&mut sealed).unwrap().to_vec();
+    let nonce = file.key.seal_in_place_append_tag(Aad::from(b"flexfs known tokens 1"), &mut text).unwrap();
+    text.extend_from_slice(nonce.as_ref());
+    fs::write(&path, &text).unwrap();
     assert_eq!(file.load(now), Vec::new());
 }
 

@@ -43,6 +43,9 @@ pub(crate) struct Start {
     /// Do not update access times
     #[arg(long = "noATime")]
     no_atime: bool,
+    /// Let root of this host, and its group, be nobody (65534) to the metadata server
+    #[arg(long = "rootSquash")]
+    root_squash: bool,
     /// Taken for granted: extended attributes are always kept
     #[arg(long = "xAttr")]
     x_attr: bool,
@@ -172,7 +175,13 @@ impl Start {
             bail!("the token in {} opens volume {:?}, not {:?}", creds_file.display(), target.volume_name, self.name);
         }
         let settings = MountSettings {
-            flags: MountFlags { ro: self.ro, no_exec: self.no_exec, no_suid: self.no_suid, no_atime: self.no_atime },
+            flags: MountFlags {
+                ro: self.ro,
+                no_exec: self.no_exec,
+                no_suid: self.no_suid,
+                no_atime: self.no_atime,
+                root_squash: self.root_squash,
+            },
             non_empty: self.non_empty,
             metrics: self.metrics.wanted(),
             ..live::settings_for(&target, creds.token, mount_point.path(), self.tuning)?
