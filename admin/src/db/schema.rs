@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     include_str!("audit.sql"),
     include_str!("roles.sql"),
     include_str!("token_bounds.sql"),
+    include_str!("identities.sql"),
 ];
 
 /// Another process may hold the file for a moment (a backup).

@@ -1,6 +1,6 @@
 //! What values are accepted. Each check returns the value in its usual form or says what would be right.
 
-use auth::{Moment, MountFlags, Networks};
+use auth::{AsUser, Moment, MountFlags, Networks};
 use proto::{BLOCK_SIZE_MAX, BLOCK_SIZE_MIN, NAME_MAX};
 
 use crate::api::ApiError;
@@ -100,6 +100,12 @@ pub(super) fn flags(list: &str) -> Result<String, ApiError> {
 pub(super) fn networks(list: &str) -> Result<String, ApiError> {
     let networks: Networks = list.parse().map_err(|error| ApiError::bad(format!("`allowed_networks`: {error}")))?;
     Ok(networks.to_string())
+}
+
+/// Whom callers count as, in the usual form; empty = whom the mount names.
+pub(super) fn as_user(text: &str) -> Result<String, ApiError> {
+    let user = AsUser::parse_optional(text).map_err(|error| ApiError::bad(format!("`as_user` {error}")))?;
+    Ok(user.map(|user| user.to_string()).unwrap_or_default())
 }
 
 /// When something ends, in seconds since 1970: RFC 3339, a duration from `now` on, or `never`.

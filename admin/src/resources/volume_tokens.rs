@@ -41,6 +41,9 @@ pub(crate) struct VolumeToken {
     max_mounts: u32,
     /// Networks that mounts may come from, CIDR blocks, comma separated; empty = any.
     allowed_networks: String,
+    /// Whom all callers of its mounts count as, `UID:GID[,GID...]`; empty = whom the mount names. What the volume says
+    /// goes before it.
+    as_user: String,
     /// Mounts it has, as the metadata server said last.
     mounts: u32,
     /// When it was last known to have a mount; absent = never.
@@ -79,6 +82,9 @@ pub(crate) struct NewVolumeToken {
     /// Networks that mounts may come from, CIDR blocks, comma separated; any where absent.
     #[serde(default)]
     allowed_networks: String,
+    /// Whom all callers of its mounts count as: `UID[:GID[,GID...]]`; whom the mount names where absent.
+    #[serde(default)]
+    as_user: String,
 }
 
 /// Changes of a volume token.
@@ -97,6 +103,8 @@ pub(crate) struct VolumeTokenChanges {
     max_mounts: Option<u32>,
     /// Networks that mounts may come from, CIDR blocks, comma separated; empty = any.
     allowed_networks: Option<String>,
+    /// Whom all callers of its mounts count as: `UID[:GID[,GID...]]`; empty = whom the mount names.
+    as_user: Option<String>,
 }
 
 impl Resource for VolumeTokens {
@@ -180,6 +188,7 @@ impl Editable for VolumeTokens {
             .with_some("notes", changes.notes.map(checks::notes).transpose()?)
             .with_some("max_mounts", changes.max_mounts)
             .with_some("allowed_networks", changes.allowed_networks.map(|list| checks::networks(&list)).transpose()?)
+            .with_some("as_user", changes.as_user.map(|text| checks::as_user(&text)).transpose()?)
             .update(tx, "volume_tokens", key(id))?;
         tx.note(Note::Changed(Change::TokenChanged(id)));
         Ok(())
@@ -228,6 +237,8 @@ pub(crate) fn grant(tx: &Tx<'_>, store: Uuid, token: &Redacted) -> Result<Option
             expires: token.expires,
             mounts_max: token.max_mounts,
             networks: token.allowed_networks,
+            // The volume's policy holds for all its tokens.
+            as_user: if volume.as_user.is_empty() { token.as_user } else { volume.as_user },
             mount_path: token.mount_path,
         })),
         _ => Ok(None),
@@ -258,6 +269,7 @@ fn insert(tx: &Tx<'_>, new: NewVolumeToken) -> Result<Uuid, ApiError> {
         .with("expires", new.expires.map(|text| checks::expiry(&text, now())).transpose()?.flatten())
         .with("max_mounts", new.max_mounts)
         .with("allowed_networks", checks::networks(&new.allowed_networks)?)
+        .with("as_user", checks::as_user(&new.as_user)?)
         .and(tokens::columns(tx, TokenKind::Volume, id, &token))
         .insert(tx, "volume_tokens")?;
     // Somebody may have tried it before it was made, and be remembered as wrong.
@@ -286,6 +298,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<VolumeToken> {
         expires_at: expires.map(|seconds| Moment(seconds).to_string()),
         max_mounts: row.get("max_mounts")?,
         allowed_networks: row.get("allowed_networks")?,
+        as_user: row.get("as_user")?,
         mounts: row.get("mounts")?,
         last_used_at: row.get("last_used_at")?,
         created_at: row.get("created_at")?,

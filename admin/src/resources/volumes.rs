@@ -40,6 +40,8 @@ pub(crate) struct Volume {
     max_proxied: u64,
     /// Mount flags of every mount, comma separated.
     pub(super) flags: String,
+    /// Whom all callers of all its mounts count as, `UID:GID[,GID...]`; empty = as the token says.
+    pub(super) as_user: String,
     notes: String,
     /// Bytes its files occupied when the metadata server last said so.
     bytes_used: u64,
@@ -110,6 +112,9 @@ pub(crate) struct NewVolume {
     max_proxied: u64,
     #[serde(default)]
     flags: String,
+    /// Whom all callers of all its mounts count as: `UID[:GID[,GID...]]`; as the token says where absent.
+    #[serde(default)]
+    as_user: String,
     #[serde(default)]
     notes: String,
 }
@@ -127,6 +132,8 @@ pub(crate) struct VolumeChanges {
     /// Not available in this version.
     max_proxied: Option<u64>,
     flags: Option<String>,
+    /// Whom all callers of all its mounts count as: `UID[:GID[,GID...]]`; empty = as the token says.
+    as_user: Option<String>,
     notes: Option<String>,
 }
 
@@ -214,6 +221,7 @@ impl Editable for Volumes {
             .with("max_blocks", checks::quota("max_blocks", new.max_blocks)?)
             .with("max_inodes", checks::quota("max_inodes", new.max_inodes)?)
             .with("flags", checks::flags(&new.flags)?)
+            .with("as_user", checks::as_user(&new.as_user)?)
             .with("notes", checks::notes(new.notes)?)
             .insert(tx, "volumes")?;
         let (token_id, token) = volume_tokens::first_token(tx, id)?;
@@ -236,6 +244,7 @@ impl Editable for Volumes {
             .with_some("max_blocks", quota("max_blocks", changes.max_blocks)?)
             .with_some("max_inodes", quota("max_inodes", changes.max_inodes)?)
             .with_some("flags", changes.flags.map(|flags| checks::flags(&flags)).transpose()?)
+            .with_some("as_user", changes.as_user.map(|text| checks::as_user(&text)).transpose()?)
             .with_some("notes", changes.notes.map(checks::notes).transpose()?)
             .update(tx, "volumes", key(volume.id))?;
         tx.note(Note::Changed(Change::VolumeChanged(volume.id)));
@@ -375,6 +384,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Volume> {
         max_inodes: number(row, "max_inodes")?,
         max_proxied: 0,
         flags: row.get("flags")?,
+        as_user: row.get("as_user")?,
         notes: row.get("notes")?,
         bytes_used: number(row, "bytes_used")?,
         inodes_used: number(row, "inodes_used")?,

@@ -132,7 +132,7 @@ async fn volume_is_created_with_defaults_and_a_token() {
     let made = world.volume(root, &stores, "data").await;
     let expected = json!({
         "block_size": 4 << 20, "compression": "lz4", "encryption": false, "retention": 604_800, "max_blocks": 0,
-        "max_inodes": 0, "max_proxied": 0, "flags": "", "notes": "", "retired_at": null, "bytes_used": 0,
+        "max_inodes": 0, "max_proxied": 0, "flags": "", "as_user": "", "notes": "", "retired_at": null, "bytes_used": 0,
     });
     for (field, value) in expected.as_object().unwrap() {
         assert_eq!(&made[field], value, "{field}");
@@ -159,7 +159,7 @@ async fn volume_refuses_what_it_cannot_honour() {
         ("retention", json!(-2), "-1 for ever"),
         ("max_blocks", json!(u64::MAX), "at most"),
         ("max_inodes", json!(-1), "expected u64"),
-        ("flags", json!("ro,sticky"), "known are ro, noExec, noSUID, noATime"),
+        ("flags", json!("ro,sticky"), "known are ro, noExec, noSUID, noATime, rootSquash"),
         ("name", json!("a/b"), "`name`"),
         ("name", json!(unknown_id()), "a name to remember"),
         ("meta_store_id", json!(unknown_id()), "no such meta store"),

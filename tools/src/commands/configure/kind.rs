@@ -11,22 +11,30 @@ pub(super) struct Kind {
     pub(super) key: &'static [&'static str],
     /// Fields in a list, in this order.
     pub(super) columns: &'static [&'static str],
+    /// What it means that a field is not set, where that is worth a word.
+    pub(super) unset: &'static [(&'static str, &'static str)],
 }
 
-pub(super) const ACCOUNT: Kind =
-    Kind { name: "account", table: "accounts", key: &["id"], columns: &["id", "name", "role", "email", "created_at"] };
+pub(super) const ACCOUNT: Kind = Kind {
+    name: "account",
+    table: "accounts",
+    key: &["id"],
+    columns: &["id", "name", "role", "email", "created_at"],
+    unset: &[],
+};
 
 pub(super) const BLOCK_API: Kind =
-    Kind { name: "block API", table: "block-apis", key: &["code"], columns: &["code", "name"] };
+    Kind { name: "block API", table: "block-apis", key: &["code"], columns: &["code", "name"], unset: &[] };
 
 pub(super) const PROVIDER: Kind =
-    Kind { name: "provider", table: "providers", key: &["code"], columns: &["code", "name"] };
+    Kind { name: "provider", table: "providers", key: &["code"], columns: &["code", "name"], unset: &[] };
 
 pub(super) const REGION: Kind = Kind {
     name: "region",
     table: "regions",
     key: &["provider_code", "code"],
     columns: &["provider_code", "code", "name"],
+    unset: &[],
 };
 
 pub(super) const BLOCK_STORE: Kind = Kind {
@@ -34,6 +42,7 @@ pub(super) const BLOCK_STORE: Kind = Kind {
     table: "block-stores",
     key: &["id"],
     columns: &["id", "provider_code", "region_code", "api_code", "address", "bucket", "prefix"],
+    unset: &[],
 };
 
 pub(super) const META_STORE: Kind = Kind {
@@ -41,13 +50,26 @@ pub(super) const META_STORE: Kind = Kind {
     table: "meta-stores",
     key: &["id"],
     columns: &["id", "provider_code", "region_code", "address", "version", "fingerprint"],
+    unset: &[],
 };
 
 pub(super) const VOLUME: Kind = Kind {
     name: "volume",
     table: "volumes",
     key: &["id"],
-    columns: &["id", "name", "block_size", "retention", "flags", "bytes_used", "inodes_used", "sessions", "retired_at"],
+    columns: &[
+        "id",
+        "name",
+        "block_size",
+        "retention",
+        "flags",
+        "as_user",
+        "bytes_used",
+        "inodes_used",
+        "sessions",
+        "retired_at",
+    ],
+    unset: &[("as_user", "as tokens say")],
 };
 
 pub(super) const VOLUME_TOKEN: Kind = Kind {
@@ -63,10 +85,17 @@ pub(super) const VOLUME_TOKEN: Kind = Kind {
         "expires_at",
         "max_mounts",
         "allowed_networks",
+        "as_user",
         "mounts",
         "last_used_at",
         "notes",
         "created_at",
+    ],
+    unset: &[
+        ("expires_at", "never"),
+        ("max_mounts", "no bound"),
+        ("allowed_networks", "any"),
+        ("as_user", "whom the mount names"),
     ],
 };
 
@@ -75,4 +104,5 @@ pub(super) const AUDIT: Kind = Kind {
     table: "audit",
     key: &["seq"],
     columns: &["seq", "time", "action", "actor_name", "from", "object", "name", "detail"],
+    unset: &[],
 };

@@ -139,6 +139,21 @@ struct TokenBounds {
     allowed_networks: Option<String>,
 }
 
+/// Who callers are to the metadata server.
+#[derive(Debug, Args, Serialize)]
+struct Identity {
+    /// The user that every caller counts as, UID[:GID[,GID...]] by number; empty for whom the mount names. What the
+    /// volume says goes before what its tokens say
+    #[arg(long = "asUser", value_name = "USER", value_parser = as_user)]
+    as_user: Option<String>,
+}
+
+/// Checks a user.
+fn as_user(text: &str) -> Result<String, String> {
+    let user = auth::AsUser::parse_optional(text).map_err(|error| error.to_string())?;
+    Ok(user.map(|user| user.to_string()).unwrap_or_default())
+}
+
 /// Checks when something ends. The server reads it again, by its own clock.
 fn expiry(text: &str) -> Result<String, String> {
     let now = proto::Timespec::from_system_time(std::time::SystemTime::now()).secs;

@@ -11,11 +11,16 @@ pub(super) fn object(kind: &Kind, object: &Value, json: bool) -> String {
     if json {
         return pretty(object);
     }
-    let known = kind.columns.iter().copied().filter(|field| !object[field].is_null());
+    let unset = |field: &str| kind.unset.iter().find(|(name, _)| *name == field && is_unset(&object[field]));
+    let is_shown = |field: &&str| !object[field].is_null() || object.get(field).is_some() && unset(field).is_some();
+    let known = kind.columns.iter().copied().filter(is_shown);
     let fields = object.as_object().into_iter().flatten();
     let others = fields.filter(|(name, value)| !kind.columns.contains(&name.as_str()) && !value.is_null());
     let pairs: Vec<(String, String)> = known
-        .map(|field| (field.to_owned(), shown(field, &object[field])))
+        .map(|field| {
+            let word = unset(field).map(|(_, word)| (*word).to_owned());
+            (field.to_owned(), word.unwrap_or_else(|| shown(field, &object[field])))
+        })
         .chain(others.map(|(field, value)| (field.clone(), shown(field, value))))
         .map(|(field, value)| (field.replace('_', " "), value))
         .collect();
@@ -35,6 +40,11 @@ pub(super) fn objects(kind: &Kind, objects: &[Value], json: bool) -> String {
     let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
     let row = |object: &Value| columns.iter().map(|field| shown(field, &object[field])).collect();
     render::table(&headers, &objects.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Whether a field holds what means nothing in particular.
+fn is_unset(value: &Value) -> bool {
+    value.is_null() || *value == 0 || *value == ""
 }
 
 fn pretty(value: &Value) -> String {

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{COMPRESSIONS, ROLES, TokenBounds, exposed, given, id};
+use super::{COMPRESSIONS, Identity, ROLES, TokenBounds, exposed, given, id};
 use crate::commands::configure::kind::{self, Kind};
 use crate::prompt::secret_argument;
 use crate::units;
@@ -174,9 +174,12 @@ pub(in super::super) struct Volume {
     /// Blocks of a file that go through a proxy, 0 for all: others are not available in this version
     #[arg(long = "maxProxied", value_name = "N")]
     max_proxied: Option<u64>,
-    /// Mount flags for all its mounts: ro,noExec,noSUID,noATime
+    /// Mount flags for all its mounts: ro,noExec,noSUID,noATime,rootSquash
     #[arg(long)]
     flags: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    identity: Identity,
     /// Anything worth knowing
     #[arg(long)]
     notes: Option<String>,
@@ -195,12 +198,15 @@ pub(in super::super) struct VolumeToken {
     /// Subtree it opens, seen as / by its mounts [default: /]
     #[arg(long = "mountPath", value_name = "PATH")]
     mount_path: Option<String>,
-    /// Mount flags for all its mounts: ro,noExec,noSUID,noATime
+    /// Mount flags for all its mounts: ro,noExec,noSUID,noATime,rootSquash
     #[arg(long)]
     flags: Option<String>,
     #[command(flatten)]
     #[serde(flatten)]
     bounds: TokenBounds,
+    #[command(flatten)]
+    #[serde(flatten)]
+    identity: Identity,
     /// Anything worth knowing
     #[arg(long)]
     notes: Option<String>,

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{COMPRESSIONS, Code, Id, ROLES, RegionKey, TokenBounds, TokenKey, VolumeKey, exposed, given};
+use super::{COMPRESSIONS, Code, Id, Identity, ROLES, RegionKey, TokenBounds, TokenKey, VolumeKey, exposed, given};
 use crate::commands::configure::kind::{self, Kind};
 use crate::prompt::secret_argument;
 use crate::units;
@@ -23,9 +23,9 @@ pub(in super::super) enum Update {
     BlockStore(BlockStore),
     /// Where it is reached, or a new token in place of the old
     MetaStore(MetaStore),
-    /// Name, retention, quotas, flags or notes
+    /// Name, retention, quotas, flags, identity or notes
     Volume(Volume),
-    /// Subtree, flags, bounds or notes, or a new token in place of the old
+    /// Subtree, flags, bounds, identity or notes, or a new token in place of the old
     VolumeToken(VolumeToken),
 }
 
@@ -132,9 +132,12 @@ pub(in super::super) struct VolumeChanges {
     /// Inodes it may hold, 0 for no quota
     #[arg(long = "maxInodes", value_name = "N")]
     max_inodes: Option<u64>,
-    /// Mount flags for all its mounts: ro,noExec,noSUID,noATime; empty for none
+    /// Mount flags for all its mounts: ro,noExec,noSUID,noATime,rootSquash; empty for none
     #[arg(long)]
     flags: Option<String>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    identity: Identity,
     /// Anything worth knowing
     #[arg(long)]
     notes: Option<String>,
@@ -146,7 +149,7 @@ pub(in super::super) struct VolumeTokenChanges {
     /// Subtree it opens, seen as / by its mounts
     #[arg(long = "mountPath", value_name = "PATH")]
     mount_path: Option<String>,
-    /// Mount flags for all its mounts: ro,noExec,noSUID,noATime; empty for none
+    /// Mount flags for all its mounts: ro,noExec,noSUID,noATime,rootSquash; empty for none
     #[arg(long)]
     flags: Option<String>,
     /// A new token, a UUID: the old one opens nothing from then on, and its mounts end
@@ -156,6 +159,9 @@ pub(in super::super) struct VolumeTokenChanges {
     #[command(flatten)]
     #[serde(flatten)]
     bounds: TokenBounds,
+    #[command(flatten)]
+    #[serde(flatten)]
+    identity: Identity,
     /// Anything worth knowing
     #[arg(long)]
     notes: Option<String>,
