@@ -4,6 +4,7 @@ mod audit;
 mod bounds;
 mod feed;
 mod hostile;
+mod identities;
 mod restart;
 mod roles;
 mod services;

@@ -117,3 +117,6 @@ pub(super) fn statfs(stat: &VolumeStat) -> abi::StatfsOut {
     };
     abi::StatfsOut { st }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use proto::dirent::DirRecord;
 use proto::{
-    AttrChanges, BlockIndex, BlockStoreSettings, Compression, FileKind, Layout, Name, NewNode, RenameMode, VolumeId,
-    VolumeSettings, XattrMode,
+    Access, AttrChanges, BlockIndex, BlockStoreSettings, Compression, FileKind, Layout, Name, NewNode, RenameMode,
+    VolumeId, VolumeSettings, XattrMode,
 };
 
 use super::*;
@@ -387,4 +387,32 @@ fn slow_operations_are_told_to_who_runs_the_mount_alone() {
     };
     assert_eq!(cx.run(Operation::SetXattr(set)), Err(Errno::EPERM));
     assert!(cx.asked().is_empty());
+}
+
+#[test]
+fn access_asks_the_server_for_what_cannot_be_told_here() {
+    let all = Access { read: true, write: true, execute: true };
+    let cx = world("");
+    cx.answer(Err(Errno::EACCES));
+    assert_eq!(cx.run(Operation::Access(all)), Err(Errno::EACCES));
+    assert_eq!(cx.asked(), [Request::Check { ino: DIR, access: all }]);
+    assert_eq!(cx.run(Operation::Access(Access::default())), Ok(Answer::Done));
+    assert_eq!(world("ro").run(Operation::Access(all)), Err(Errno::EROFS));
+}
+
+#[test]
+fn who_is_nobody_special_keeps_no_set_id_bits() {
+    let open = Open { truncate: true, ..WRITE };
+    let Operation::Open(dropping) = Operation::Open(open).by_nobody_special() else { panic!("an open") };
+    assert_eq!(dropping, Open { kill_privileges: true, ..open });
+    let change = |size, perm| {
+        let changes = AttrChanges { size, perm, ..AttrChanges::default() };
+        let Operation::SetAttr(set) = Operation::SetAttr(SetAttr { changes, handle: None }).by_nobody_special() else {
+            panic!("a change of attributes")
+        };
+        set.changes.kill_privileges
+    };
+    assert!(change(Some(0), None));
+    assert!(!change(None, Some(0o4755)), "an owner sets the bits");
+    assert_eq!(Operation::GetAttr.by_nobody_special(), Operation::GetAttr);
 }

@@ -32,7 +32,7 @@ fn lines_of_the_manual_are_understood() {
         "mount.flexfs init creds data --adminAddr a:443 --token t",
         "mount.flexfs init fstab data /mnt/data --credsFile /c --mountOptions ro,noExec --now --force",
         "mount.flexfs deinit fstab data /mnt/data",
-        "mount.flexfs start data /mnt/data --credsFile /c --ro --noExec --noSUID --noATime --nonEmpty --attrValid 60 --entryValid 1 --memCapacity 10% -f --verbose",
+        "mount.flexfs start data /mnt/data --credsFile /c --ro --noExec --noSUID --noATime --rootSquash --nonEmpty --attrValid 60 --entryValid 1 --memCapacity 10% -f --verbose",
         "mount.flexfs data /mnt/data -o ro,credsFile=/c",
         "mount.flexfs version",
         "meta.flexfs license",

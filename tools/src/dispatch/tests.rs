@@ -52,6 +52,13 @@ fn later_mount_option_overrides_an_earlier() {
 }
 
 #[test]
+fn root_is_squashed_by_an_option_that_nothing_takes_back() {
+    let words = words("mount.flexfs data /mnt -o rootSquash,rw,suid,exec");
+    assert_eq!(words, "flexfs mount start --rootSquash -- data /mnt");
+    assert!(read_words("mount.flexfs data /mnt -o norootSquash").is_err());
+}
+
+#[test]
 fn fake_mount_is_told_apart() {
     assert_eq!(read_words("mount.flexfs data /mnt -f").unwrap().1, Caller::FakeMount);
     assert_eq!(read_words("mount.flexfs start data /mnt -f").unwrap().1, Caller::User);

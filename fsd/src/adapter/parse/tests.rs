@@ -57,6 +57,17 @@ fn names_are_checked_where_they_enter() {
 }
 
 #[test]
+fn access_asks_by_bits() {
+    let asked = |mask| operation(Opcode::Access, &[bytes_of(&abi::AccessIn { mask, padding: 0 })]);
+    let access = |read, write, execute| Ok(Operation::Access(Access { read, write, execute }));
+    assert_eq!(asked(0), access(false, false, false));
+    assert_eq!(asked(4), access(true, false, false));
+    assert_eq!(asked(3), access(false, true, true));
+    assert_eq!(asked(u32::MAX), access(true, true, true));
+    assert_eq!(operation(Opcode::Access, &[&[0; 7]]), Err(Errno::EINVAL));
+}
+
+#[test]
 fn symlink_carries_name_before_target() {
     let expected = Operation::Symlink { name: name("link"), target: Bytes::from_static(b"to") };
     assert_eq!(operation(Opcode::Symlink, &[b"link\0to\0"]), Ok(expected));

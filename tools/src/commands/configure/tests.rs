@@ -68,6 +68,12 @@ async fn volume_and_its_tokens_live_and_die_by_command_line() {
     say(&admin, "update volume data --retention 7d --flags noExec").await.unwrap();
     let shown = say(&admin, "show volume data").await.unwrap();
     assert!(shown.contains("7d") && shown.contains("noExec"), "{shown}");
+    say(&admin, "update volume data --asUser 1000:100,4").await.unwrap();
+    assert!(say(&admin, "show volume data").await.unwrap().contains("as user:         1000:100,4"));
+    let shown = say(&admin, &format!("show volume-token {}", text(&scoped, "id"))).await.unwrap();
+    for word in ["never", "no bound", "any", "whom the mount names"] {
+        assert!(shown.lines().any(|line| line.ends_with(&format!("  {word}"))), "{word}: {shown}");
+    }
     say(&admin, &format!("delete volume-token {}", token.expose())).await.unwrap();
     assert!(matches!(mount_target(&admin.client(), &token).await, Err(ClientError::Unauthorized { .. })));
     say(&admin, "delete volume data").await.unwrap();

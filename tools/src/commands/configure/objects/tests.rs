@@ -69,3 +69,30 @@ fn list_without_filters_asks_for_everything() {
     assert!(parse::<List>("volume-token").into_parts().1.is_empty());
     assert_eq!(parse::<List>("region --providerCode aws").into_parts().1["provider_code"], "aws");
 }
+
+#[test]
+fn identity_is_a_field_in_its_usual_form_and_taken_away_with_nothing() {
+    for (line, expected) in [
+        ("volume data --asUser 1000", "1000:1000"),
+        ("volume data --asUser=", ""),
+        ("volume-token t --asUser 1000:100,4,4", "1000:100,4"),
+        ("volume-token t --asUser=", ""),
+    ] {
+        let fields = parse::<Update>(line).into_parts().2;
+        assert_eq!(Value::Object(fields), json!({ "as_user": expected }), "{line}");
+    }
+    let line = "volume-token --volumeID data --flags rootSquash --asUser 0";
+    let expected = json!({ "volume_id": "data", "flags": "rootSquash", "as_user": "0:0" });
+    assert_eq!(Value::Object(parse::<Create>(line).into_parts().1), expected);
+    let line = format!("volume --name data --metaStoreID {ID} --blockStoreID {ID} --asUser 4294967295:1,2");
+    assert_eq!(parse::<Create>(&line).into_parts().1["as_user"], "4294967295:1,2");
+}
+
+#[test]
+fn user_that_is_none_is_refused_before_the_server_is_asked() {
+    for user in ["ann", "-1", "1000:", "4294967296", "1000:users", "1000:1:2"] {
+        let words = ["configure", "volume", "data", &format!("--asUser={user}")].map(str::to_owned);
+        let error = Line::<Update>::try_parse_from(words).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(user) && error.contains("UID[:GID[,GID...]] is needed"), "{error}");
+    }
+}
