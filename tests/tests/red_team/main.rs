@@ -8,6 +8,7 @@
 mod audit;
 mod files;
 mod floods;
+mod identities;
 mod messages;
 mod objects;
 mod sessions;

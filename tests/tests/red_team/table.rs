@@ -72,6 +72,7 @@ pub(crate) fn aimed_at(kind: &str, ino: InodeId, inside: InodeId) -> Vec<Request
     match kind {
         "Lookup" => vec![Request::Lookup { parent, name }],
         "GetAttr" => vec![Request::GetAttr { ino }],
+        "Check" => [READ, BOTH, Access::default()].map(|access| Request::Check { ino, access }).into(),
         "SetAttr" => set_attr(ino),
         "Create" => [(true, false), (false, false), (false, true)]
             .map(|(exclusive, truncate)| {
@@ -224,8 +225,8 @@ pub(crate) fn of_a_stranger(request: &Request, is_dir: bool) -> Option<&'static 
         Request::SetAttr { changes, .. } if *changes == AttrChanges::default() => None,
         Request::SetAttr { changes, .. } if changes.size.is_some() && is_dir => Some(&[EISDIR]),
         Request::SetAttr { .. } => Some(&[EACCES, EPERM]),
-        // An open without access is a look at the path alone.
-        Request::Open { access, truncate: false, .. } if *access == Access::default() && !is_dir => None,
+        // Whether it is there.
+        Request::Check { access, .. } if *access == Access::default() => None,
         Request::Open { .. } if is_dir => Some(&[EISDIR]),
         Request::GetLayout { .. } if is_dir => Some(&[EINVAL]),
         Request::ReadLink { .. } => Some(&[EINVAL]),
