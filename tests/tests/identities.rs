@@ -127,7 +127,8 @@ fn set_id_bits_go_when_squashed_root_writes() {
     let mount = cluster.mount(&volume, &token, &["--attrValid", "0"]);
     let program = |mount: &Mounted| fs::metadata(mount.path("open/program")).unwrap().mode() & 0o7777;
     fs::write(whole.path("open/program"), "x").unwrap();
-    for size in [None, Some(0)] {
+    for (owner, size) in [(0, None), (0, Some(0)), (NOBODY, None), (NOBODY, Some(0))] {
+        chown(whole.path("open/program"), Some(owner), Some(owner)).unwrap();
         fs::set_permissions(whole.path("open/program"), fs::Permissions::from_mode(0o6777)).unwrap();
         tests::wait_for("the bits show", 5, || program(&mount) == 0o6777);
         let file = fs::File::options().write(true).open(mount.path("open/program")).unwrap();
@@ -136,7 +137,7 @@ fn set_id_bits_go_when_squashed_root_writes() {
             Some(size) => file.set_len(size).unwrap(),
         }
         drop(file);
-        assert_eq!(program(&mount), 0o777, "{size:?}");
+        assert_eq!(program(&mount), 0o777, "of {owner}, {size:?}");
     }
 }
 

@@ -60,19 +60,25 @@ impl Identity {
         if self.squash_root && is_of_root(caller) { Cow::Owned(squashed(caller)) } else { Cow::Borrowed(caller) }
     }
 
+    /// Whether a caller of the session may be the owner of a file with these attributes, or the superuser.
+    pub(super) fn may_own(&self, attr: &Attr) -> bool {
+        match &self.fixed {
+            Some(fixed) => permit::owns(attr, &self.of(&fixed.0)),
+            None => !self.squash_root || attr.uid != 0,
+        }
+    }
+
     /// Whether a caller of the session may have opened a file with these attributes, for writing if `write`: for words of
     /// a mount that name no caller. The owner may have, whatever the bits say now.
     pub(super) fn may_have_opened(&self, attr: &Attr, write: bool) -> bool {
         let is_granted = |class: u16| attr.perm >> class & if write { 0o2 } else { 0o5 } != 0;
         match &self.fixed {
             Some(fixed) => {
-                let caller = self.of(&fixed.0);
-                let class = if permit::in_group(&caller, attr.gid).unwrap_or(false) { 3 } else { 0 };
-                permit::owns(attr, &caller) || is_granted(class)
+                let is_member = permit::in_group(&self.of(&fixed.0), attr.gid).unwrap_or(false);
+                self.may_own(attr) || is_granted(if is_member { 3 } else { 0 })
             }
             // Any user but the superuser, in any groups but the superuser's.
-            None if self.squash_root => attr.uid != 0 || is_granted(0) || attr.gid != 0 && is_granted(3),
-            None => true,
+            None => self.may_own(attr) || is_granted(0) || attr.gid != 0 && is_granted(3),
         }
     }
 }

@@ -244,6 +244,30 @@ async fn squashed_root_gets_no_rights_of_a_group_by_the_set_group_id_bit() {
     assert_eq!(file.perm & 0o2000, 0);
 }
 
+#[tokio::test]
+async fn program_of_root_that_everybody_may_write_loses_its_bits_with_the_first_byte() {
+    let mut scene = Scene::set().await;
+    for (index, settings) in [["--flags", "rootSquash"], ["--asUser", "1000"]].iter().enumerate() {
+        let (mut client, _) = scene.attacker(settings).await;
+        for (text, request) in [("inline", None), ("cut", Some(0)), ("grown", Some(100))] {
+            let ino = scene.honest.create(InodeId::ROOT, &format!("{text}-{index}"), 0o777).await;
+            scene.honest.done(set(ino, chmod(0o6777))).await;
+            scene.honest.set_xattr(ino, "security.capability", "all").await;
+            let root = caller(0, 0, &[0]);
+            client.ask_as(root.clone(), Request::Open { ino, access: BOTH, truncate: false }).await.unwrap();
+            match request {
+                None => client.write_inline(ino, "forged").await,
+                Some(size) => {
+                    let changes = AttrChanges { size: Some(size), ..AttrChanges::default() };
+                    client.ask_as(root, Request::SetAttr { ino, changes, by_handle: true }).await.map(drop).unwrap();
+                }
+            }
+            let words = scene.honest.attr_words(ino).await;
+            assert!(words.contains("perm: 511") && !words.contains("capability"), "{text}: {words}");
+        }
+    }
+}
+
 /// Whom a hostile client may say it is to get at files that the fixed user may not touch.
 fn others() -> [Caller; 6] {
     [

@@ -104,6 +104,7 @@ fn file_may_have_been_opened_only_by_somebody_whom_the_session_can_be() {
         (file(1001, 1001, 0o000), root(), true, true),
         (file(0, 0, 0o600), Identity::new(true, fixed(0, 0, &[])), false, false),
     ] {
+        assert!(!identity.may_own(&attr) || identity.may_have_opened(&attr, true));
         let found = (identity.may_have_opened(&attr, false), identity.may_have_opened(&attr, true));
         assert_eq!(found, (read, write), "{attr:?} by {identity:?}");
     }

@@ -36,6 +36,7 @@ pub(super) fn set_attr<K: MetaKv>(
     if let Some(size) = changes.size {
         check_size(ask, &inode, may_write)?;
         content::resize(tx, &mut inode, size, ask.now)?;
+        xattr::drop_privileges(tx, ask, &mut inode)?;
         inode.attr.mtime = ask.now;
     }
     set_time(ask, &mut inode.attr.atime, changes.atime);

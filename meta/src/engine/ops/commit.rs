@@ -13,7 +13,7 @@ use proto::{
     punch,
 };
 
-use super::{Ask, bounds, content};
+use super::{Ask, bounds, content, xattr};
 use crate::engine::error::Outcome;
 use crate::engine::inode::{Content, Inode};
 use crate::engine::tx::Tx;
@@ -40,6 +40,7 @@ pub(super) fn commit<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, commit: &Comm
     if inode == before {
         return Ok(Reply::Entry(inode.attr));
     }
+    xattr::drop_privileges(tx, ask, &mut inode)?;
     inode.attr.ctime = ask.now;
     let attr = inode.attr;
     tx.put_inode(inode);

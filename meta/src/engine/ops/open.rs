@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proto::{Access, Errno, FileKind, InodeId, Refused, Reply};
 
-use super::{Ask, content, layout};
+use super::{Ask, content, layout, xattr};
 use crate::engine::error::{Breach, Outcome};
 use crate::engine::inode::Inode;
 use crate::engine::opens::OPEN_FILES_MAX;
@@ -42,6 +42,7 @@ pub(super) fn truncate<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, ino: InodeI
     let mut inode = Inode::clone(&*ask.inode(tx, ino)?);
     check(ask, &inode, Access { write: true, ..access })?;
     content::resize(tx, &mut inode, 0, ask.now)?;
+    xattr::drop_privileges(tx, ask, &mut inode)?;
     inode.attr.mtime = ask.now;
     inode.attr.ctime = ask.now;
     tx.open_file(ino, ask.session.id, access.write)?;

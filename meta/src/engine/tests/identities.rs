@@ -302,3 +302,45 @@ fn times_of_others_are_not_squashed_roots_to_set() {
     }
     assert_eq!(squashed.stat(ino).unwrap().kind, FileKind::Regular, "attributes are for all to see");
 }
+
+#[test]
+fn set_id_bits_of_others_do_not_survive_what_a_session_writes() {
+    let world = World::new();
+    let root = world.superuser();
+    let capability = Bytes::from_static(b"security.capability");
+    let program = |text: &str, uid| {
+        let ino = root.file(ROOT, text, 0o777).unwrap();
+        root.chown(ino, Some(uid), Some(50)).unwrap();
+        root.chmod(ino, 0o6777).unwrap();
+        xattr(&root, ino, "security.capability").unwrap();
+        ino
+    };
+    let has_rights = |ino| {
+        let value = root.ask(Request::GetXattr { ino, name: capability.clone() });
+        let (perm, is_capable) = (root.stat(ino).unwrap().perm, value.is_ok());
+        assert_eq!(perm == 0o6777, is_capable, "all goes or all stays");
+        is_capable
+    };
+    for (index, identity, owner, keeps) in [
+        (0, SQUASHED, 0, false),
+        (1, SQUASHED, 1000, true),
+        (2, fixed(1000, 1000, &[]), 0, false),
+        (3, fixed(1000, 1000, &[]), 1001, false),
+        (4, fixed(1000, 1000, &[]), 1000, true),
+        (5, fixed(0, 0, &[]), 1000, true),
+        (6, Identity::CLAIMED, 0, true),
+    ] {
+        let user = under(&world, identity, full_root());
+        let [written, cut, emptied] =
+            ["written", "cut", "emptied"].map(|text| program(&format!("{text}-{index}"), owner));
+        user.open(written, BOTH).unwrap();
+        user.write(written, 0, 0, 4);
+        user.truncate(cut, 3).unwrap();
+        user.open_truncated(emptied).unwrap();
+        for ino in [written, cut, emptied] {
+            assert_eq!(has_rights(ino), keeps, "case {index}");
+        }
+        world.volume.close_session(user.session.id, world.now()).unwrap();
+    }
+    world.check();
+}
