@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use tests::{Cluster, suite};
+use tests::{Cluster, Mounted, suite};
 
 /// The cases of read-only remounts are left to `flags.rs`: the kernel refuses to remount (EBUSY) while the release of a
 /// removed file is on its way to the daemon, which a suite that removes files all the time cannot know.
@@ -19,6 +20,34 @@ fn pjdfstest_fails_only_where_we_say_so() {
     let cluster = Cluster::start();
     let volume = cluster.create_volume("posix", &[]);
     let mount = cluster.mount(&volume, &volume.token, &[]);
+    pjdfstest(&cluster, &mount);
+}
+
+/// A mount that was made while its callers were one user, and leaves all decisions to the server since.
+#[test]
+fn pjdfstest_finds_the_server_right_where_the_kernel_does_not_judge() {
+    let cluster = Cluster::start();
+    let volume = cluster.create_volume("alone", &[]);
+    let (token, id) = cluster.create_bounded_token(&volume, &["--asUser", "0"]);
+    let mount = cluster.mount(&volume, &token, &[]);
+    fs::set_permissions(cluster.home(), fs::Permissions::from_mode(0o755)).unwrap();
+    cluster.run(&["configure", "update", "volume-token", &id, "--asUser", ""]).success();
+    tests::wait_for("callers are themselves", 5, || {
+        let made = mount.path("made");
+        let _ = fs::remove_file(&made);
+        fs::set_permissions(mount.point(), fs::Permissions::from_mode(0o777)).unwrap();
+        let status = Command::new("touch").arg(&made).uid(1000).status().unwrap();
+        status.success() && fs::metadata(&made).unwrap().uid() == 1000
+    });
+    fs::remove_file(mount.path("made")).unwrap();
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+    let line = mounts.lines().find(|line| line.split(' ').nth(1) == mount.point().to_str()).unwrap();
+    assert!(!line.contains("default_permissions"), "{line}");
+    pjdfstest(&cluster, &mount);
+}
+
+/// Runs the suite. Fails where it fails otherwise than we say.
+fn pjdfstest(cluster: &Cluster, mount: &Mounted) {
     fs::set_permissions(mount.point(), fs::Permissions::from_mode(0o777)).unwrap();
     fs::set_permissions(cluster.home(), fs::Permissions::from_mode(0o755)).unwrap();
     let config = cluster.home().join("pjdfstest.toml");

@@ -64,7 +64,7 @@ fn only_the_volumes_own_line_is_removed() {
 #[test]
 fn options_that_the_mount_would_refuse_are_refused_here() {
     let entry = |options| Entry::new("data", Path::new("/mnt"), Some(Path::new("/c")), Some(options)).unwrap();
-    entry("ro,noExec,umask=0027,x-systemd.automount").check().unwrap();
+    entry("ro,noExec,rootSquash,umask=0027,x-systemd.automount").check().unwrap();
     for (options, named) in [("ro,nosiud", "\"nosiud\""), ("umask=9", "umask"), ("attrValid=x", "attrValid")] {
         let line = entry(options).check().unwrap_err().to_string();
         assert!(line.contains(named), "{line}");
