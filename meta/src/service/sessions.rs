@@ -313,3 +313,6 @@ fn micros_now() -> i64 {
     let now = Timespec::from_system_time(std::time::SystemTime::now());
     now.secs.saturating_mul(1_000_000).saturating_add(i64::from(now.nanos / 1000))
 }
+
+#[cfg(test)]
+mod tests;
