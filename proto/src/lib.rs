@@ -9,6 +9,7 @@ pub mod rest;
 mod attr;
 mod errno;
 mod ids;
+mod lock;
 mod name;
 mod names;
 mod piece;
@@ -20,6 +21,7 @@ mod session;
 pub use attr::{ATTR_RECORD_LEN, Attr, FileKind, Timespec};
 pub use errno::Errno;
 pub use ids::{BlockIndex, InodeId, ObjectId, OperationId, Sequence, SessionId, VolumeId};
+pub use lock::{LockKind, LockOwner, LockSpan, LockSpans};
 pub use name::{NAME_MAX, Name};
 #[doc(hidden)]
 pub use names::place_of;

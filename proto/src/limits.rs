@@ -35,5 +35,10 @@ pub const GRANT_MAX: u32 = 4096;
 pub const OPERATIONS_IN_FLIGHT_MAX: u64 = 256;
 /// Handles closed or claimed by one message.
 pub const HANDLES_MAX: usize = 4096;
+/// Ranges that one owner (a process, an open file description) may have locked of one file.
+pub const LOCK_SPANS_MAX: usize = 1024;
+/// How long a server keeps a mount waiting for a lock before it has to ask again, in milliseconds: less than a mount
+/// waits for any answer.
+pub const LOCK_WAIT_MS: u64 = 4000;
 /// Length limit of a file in bytes: offsets are signed 64-bit numbers in the kernel's interface.
 pub const FILE_SIZE_MAX: u64 = i64::MAX as u64;

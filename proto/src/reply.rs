@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Attr, BlockIndex, Errno, InodeId, ObjectId, Piece, Sequence};
+use crate::{Attr, BlockIndex, Errno, InodeId, LockSpan, ObjectId, Piece, Sequence};
 
 /// A reply with its envelope.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,4 +113,6 @@ pub enum Reply {
     },
     /// Size and use of the volume.
     StatFs(VolumeStat),
+    /// The lock that stands against the one asked about, if any. Of another mount's the process is 0.
+    Lock(Option<LockSpan>),
 }

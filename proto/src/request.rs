@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{BlockIndex, InodeId, Name, ObjectId, OperationId, Piece, Rewrite, Timespec};
+use crate::{BlockIndex, InodeId, LockKind, LockOwner, LockSpan, Name, ObjectId, OperationId, Piece, Rewrite, Timespec};
 
 /// Who asks: the process behind the request, as the mount's kernel says. `groups` is left out at first;
 /// where the decision depends on it the server answers [`crate::Refused::NeedGroups`] and the mount asks again with them.
@@ -254,10 +254,20 @@ pub enum Request {
     RemoveXattr { ino: InodeId, name: Bytes },
     /// Reply: `StatFs`.
     StatFs,
+    /// Locks a range of a file that the session has open, an exclusive one of kind `Range` for writing. Does not wait: `EAGAIN`
+    /// where others hold it. `ENOLCK` where the owner or the session holds too many. Reply: `Entry`, as the file is now.
+    Lock { ino: InodeId, kind: LockKind, owner: LockOwner, span: LockSpan },
+    /// Gives up what the owner holds of a range, both bytes included. Reply: `Done`.
+    Unlock { ino: InodeId, kind: LockKind, owner: LockOwner, start: u64, end: u64 },
+    /// What stands against a lock. Reply: `Lock`.
+    TestLock { ino: InodeId, kind: LockKind, owner: LockOwner, span: LockSpan },
+    /// Answers when a lock may be had, or after [`crate::limits::LOCK_WAIT_MS`]; whoever asked then tries again. `EDEADLK` where others
+    /// wait for what the owner holds before they give up what it wants. Reply: `Done`.
+    AwaitLock { ino: InodeId, kind: LockKind, owner: LockOwner, span: LockSpan },
 }
 
 impl Request {
-    /// Whether the request changes the volume: it then carries an operation id and is refused in a read-only session.
+    /// Whether the request must not be carried out twice: it then carries an operation id.
     #[must_use]
     pub const fn is_mutation(&self) -> bool {
         match self {
@@ -271,7 +281,9 @@ impl Request {
             | Self::Commit(_)
             | Self::GrantObjects { .. }
             | Self::SetXattr { .. }
-            | Self::RemoveXattr { .. } => true,
+            | Self::RemoveXattr { .. }
+            | Self::Lock { .. }
+            | Self::Unlock { .. } => true,
             Self::Open { truncate, .. } => *truncate,
             Self::Lookup { .. }
             | Self::GetAttr { .. }
@@ -285,8 +297,16 @@ impl Request {
             | Self::Sync
             | Self::GetXattr { .. }
             | Self::ListXattr { .. }
+            | Self::TestLock { .. }
+            | Self::AwaitLock { .. }
             | Self::StatFs => false,
         }
+    }
+
+    /// Whether the request is about locks alone: no file becomes another by it.
+    #[must_use]
+    pub const fn is_lock(&self) -> bool {
+        matches!(self, Self::Lock { .. } | Self::Unlock { .. } | Self::TestLock { .. } | Self::AwaitLock { .. })
     }
 
     crate::named_variants! {
@@ -316,5 +336,9 @@ impl Request {
         Self::ListXattr { .. } => "listxattr",
         Self::RemoveXattr { .. } => "removexattr",
         Self::StatFs => "statfs",
+        Self::Lock { .. } => "lock",
+        Self::Unlock { .. } => "unlock",
+        Self::TestLock { .. } => "testlock",
+        Self::AwaitLock { .. } => "awaitlock",
     }
 }
