@@ -12,6 +12,7 @@ mod greet;
 mod hosted;
 mod housekeeping;
 mod journal;
+mod lock_wait;
 mod metrics;
 mod peer;
 mod remembered;

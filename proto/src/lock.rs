@@ -115,7 +115,9 @@ impl LockSpans {
     /// The first range that `span` of another owner cannot be held beside.
     #[must_use]
     pub fn first_against(&self, span: &LockSpan) -> Option<LockSpan> {
-        self.0.iter().find(|held| held.excludes(span)).copied()
+        let first = self.0.partition_point(|held| held.end < span.start);
+        let met = self.0[first..].iter().take_while(|held| held.start <= span.end);
+        met.copied().find(|held| held.excludes(span))
     }
 
     /// Joins the range at `place` with neighbours that touch it and are like it.

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{BlockIndex, InodeId, LockKind, LockOwner, LockSpan, Name, ObjectId, OperationId, Piece, Rewrite, Timespec};
+use crate::{
+    BlockIndex, InodeId, LockKind, LockOwner, LockSpan, Name, ObjectId, OperationId, Piece, Rewrite, Timespec,
+};
 
 /// Who asks: the process behind the request, as the mount's kernel says. `groups` is left out at first;
 /// where the decision depends on it the server answers [`crate::Refused::NeedGroups`] and the mount asks again with them.

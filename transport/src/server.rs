@@ -265,6 +265,11 @@ impl Call {
         }
     }
 
+    /// Waits until the peer does not want the answer any more, or is gone.
+    pub async fn given_up(&mut self) {
+        let _ = self.send.stopped().await;
+    }
+
     /// Answers. A call dropped without an answer fails at the peer, and so does one whose answer the peer did not make
     /// room for within twenty seconds.
     pub async fn reply(mut self, reply: Bytes) -> Result<(), CallError> {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proto::{FileKind, InodeId, ObjectId, Piece, allocated};
+use proto::{FileKind, InodeId, LockSpans, ObjectId, Piece, SessionId, allocated};
 
 use super::error::EngineError;
 use super::grants::Grant;
 use super::inode::{Content, Dentry, Inode, decode_block, decode_holders, decode_record};
 use super::keys::{self, MapId};
 use super::ledger;
+use super::locks::{Locker, Locks};
 use super::ops::xattr;
 use super::sweep::each_dead;
 use super::volume::{Counters, Volume, each};
@@ -47,6 +48,8 @@ struct Check<'a> {
     orphans: BTreeSet<InodeId>,
     granted: Vec<ObjectId>,
     dead: Vec<ObjectId>,
+    locks: Locks,
+    sessions: BTreeSet<SessionId>,
     problems: Vec<String>,
 }
 
@@ -64,6 +67,8 @@ impl<'a> Check<'a> {
             orphans: BTreeSet::new(),
             granted: Vec::new(),
             dead: Vec::new(),
+            locks: Locks::default(),
+            sessions: BTreeSet::new(),
             problems: Vec::new(),
         }
     }
@@ -112,10 +117,31 @@ impl<'a> Check<'a> {
             Ok(())
         })?;
         each(kv, keys::ledgers(), |_, value| ledger::decode(value).map(drop))?;
+        each(kv, keys::sessions(), |key, _| {
+            self.sessions.insert(keys::parse_session(key).ok_or_else(bad)?);
+            Ok(())
+        })?;
+        each(kv, keys::locks(), |key, value| {
+            let (ino, locker) = keys::parse_lock(key).ok_or_else(bad)?;
+            self.lock(ino, locker, decode_record("lock", value)?);
+            Ok(())
+        })?;
         each_dead(volume, 0, |_, dead| {
             self.dead.extend(dead.objects());
             std::ops::ControlFlow::Continue(())
         })
+    }
+
+    /// A lock is of a session and of a file that are there, and nobody else has one that excludes it.
+    fn lock(&mut self, ino: InodeId, locker: Locker, spans: LockSpans) {
+        let is_somebodys = self.sessions.contains(&locker.session);
+        self.expect(is_somebodys, || format!("inode {ino} is locked by session {}, which is over", locker.session));
+        let is_there = self.inodes.get(&ino).is_some_and(|inode| inode.attr.kind == FileKind::Regular);
+        self.expect(is_there, || format!("inode {ino} is locked and no regular file"));
+        let stands_alone = spans.spans().iter().all(|span| self.locks.against(ino, &locker, span).is_none());
+        self.expect(stands_alone, || format!("inode {ino}: locks of two owners exclude each other"));
+        // Nobody waits for these.
+        let _ = self.locks.apply((ino, locker, spans));
     }
 
     fn expect(&mut self, holds: bool, problem: impl FnOnce() -> String) {

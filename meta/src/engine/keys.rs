@@ -14,13 +14,16 @@
 //! | 31 dead | second of death, first object | count |
 //! | 40 session | session | key hash, token, root, flags |
 //! | 41 ledger | session, slot | operation, reply |
+//! | 42 lock | session, ino, kind, owner | ranges |
 //! | 50 history | reserved | reserved |
 //!
 //! A map is the identity of a file's block list: a number from the same counter as the inode ids. Emptying a huge file
 //! gives it a new map and leaves the old one to the sweep.
 
-use proto::{BlockIndex, InodeId, Name, ObjectId, SessionId};
+use proto::{BlockIndex, InodeId, LockKind, LockOwner, Name, ObjectId, SessionId};
 use uuid::Uuid;
+
+use super::locks::Locker;
 
 /// First byte of every value: the version of its encoding.
 pub(super) const VALUE_VERSION: u8 = 1;
@@ -37,6 +40,7 @@ const GRANT: u8 = 0x30;
 const DEAD: u8 = 0x31;
 const SESSION: u8 = 0x40;
 const LEDGER: u8 = 0x41;
+const LOCK: u8 = 0x42;
 /// Kept free for earlier values of records: key, commit time.
 #[allow(dead_code, reason = "names the tag that no other table may take")]
 const HISTORY: u8 = 0x50;
@@ -231,6 +235,42 @@ pub(super) fn ledger_of(id: SessionId) -> Range {
 
 pub(super) fn ledgers() -> Range {
     table(LEDGER)
+}
+
+pub(super) fn lock(ino: InodeId, locker: &Locker) -> Vec<u8> {
+    let mut key = Vec::with_capacity(34);
+    key.push(LOCK);
+    key.extend_from_slice(locker.session.0.as_bytes());
+    key.extend_from_slice(&ino.0.to_be_bytes());
+    key.push(match locker.kind {
+        LockKind::Range => 0,
+        LockKind::Whole => 1,
+    });
+    key.extend_from_slice(&locker.owner.0.to_be_bytes());
+    key
+}
+
+pub(super) fn locks() -> Range {
+    table(LOCK)
+}
+
+/// File and locker of a lock's key.
+pub(super) fn parse_lock(key: &[u8]) -> Option<(InodeId, Locker)> {
+    let (session, rest) = key.strip_prefix(&[LOCK])?.split_first_chunk::<16>()?;
+    let (ino, rest) = number(rest)?;
+    let (kind, rest) = rest.split_first()?;
+    let kind = match kind {
+        0 => LockKind::Range,
+        1 => LockKind::Whole,
+        _ => return None,
+    };
+    match number(rest)? {
+        (owner, []) => {
+            let session = SessionId(Uuid::from_bytes(*session));
+            Some((InodeId(ino), Locker { session, kind, owner: LockOwner(owner) }))
+        }
+        _ => None,
+    }
 }
 
 fn key1(tag: u8, number: u64) -> Vec<u8> {

@@ -12,6 +12,7 @@ pub(super) mod content;
 pub(super) mod create;
 pub(super) mod layout;
 pub(super) mod link;
+pub(super) mod lock;
 pub(super) mod lookup;
 pub(super) mod objects;
 pub(super) mod open;
@@ -99,9 +100,12 @@ pub(super) fn observe<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, request: &Re
         Request::GetLayout { ino, first, count } => layout::layout(volume, ask, *ino, *first, *count),
         Request::GetXattr { ino, name } => xattr::value(volume, ask, *ino, name),
         Request::ListXattr { ino } => xattr::list(volume, ask, *ino),
+        Request::TestLock { ino, kind, owner, span } => {
+            lock::test(volume, ask, lock::Wanted { ino: *ino, kind: *kind, owner: *owner, span: *span })
+        }
         Request::StatFs => Ok(Reply::StatFs(volume.stat())),
         Request::Sync => Ok(Reply::Done),
-        _ => unreachable!("mutations, closes and claims take other ways"),
+        _ => unreachable!("mutations, closes, claims and waits take other ways"),
     }
 }
 
@@ -125,6 +129,12 @@ pub(super) fn apply<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, request: &Requ
         Request::GrantObjects { count, given_back } => objects::grant(tx, ask, *count, given_back),
         Request::SetXattr { ino, name, value, mode } => xattr::set(tx, ask, *ino, (name, value), *mode),
         Request::RemoveXattr { ino, name } => xattr::remove(tx, ask, *ino, name),
+        Request::Lock { ino, kind, owner, span } => {
+            lock::lock(tx, ask, lock::Wanted { ino: *ino, kind: *kind, owner: *owner, span: *span })
+        }
+        Request::Unlock { ino, kind, owner, start, end } => {
+            lock::unlock(tx, ask, *ino, (*kind, *owner), (*start, *end))
+        }
         _ => unreachable!("only mutations come here"),
     }
 }

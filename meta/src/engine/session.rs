@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, RwLockWriteGuard};
+use std::task::Waker;
 
 use aws_lc_rs::{constant_time, digest};
 use proto::{InodeId, SessionId, SessionKey, Timespec};
@@ -13,7 +14,7 @@ use super::error::{EngineError, Failure, Outcome};
 use super::identity::Identity;
 use super::inode::{decode_holders, decode_record, encode_record};
 use super::keys;
-use super::ops::remove;
+use super::ops::{lock, remove};
 use super::tx::Tx;
 use super::volume::{Volume, each};
 use crate::store::MetaKv;
@@ -153,6 +154,8 @@ impl<K: MetaKv> Volume<K> {
         session.closing.store(true, Ordering::SeqCst);
         // Whoever found the session alive before has the writer lock or a shard of the open files until it is done.
         self.opens.purge(id);
+        let waiting = self.locks().take_waiting(id);
+        waiting.into_iter().for_each(Waker::wake);
         self.settle(id, now).map_err(|failure| match failure {
             Failure::Broken(error) => error,
             other => EngineError::corrupt(format_args!("session {id} cannot be closed: {other:?}")),
@@ -162,6 +165,8 @@ impl<K: MetaKv> Volume<K> {
     }
 
     fn settle(&self, id: SessionId, now: Timespec) -> Outcome<()> {
+        // First: others wait for them.
+        lock::drop_where(self, id, |_| true)?;
         loop {
             let mut tx = Tx::begin(self);
             let grants = tx.grants_of(id, CLOSE_STEP);
@@ -189,7 +194,9 @@ impl<K: MetaKv> Volume<K> {
 
     /// The session has claimed all that it holds open. What was kept for it besides goes.
     pub(super) fn end_claims(&self, id: SessionId, now: Timespec) -> Outcome<()> {
-        if Tx::begin(self).note_claimed(id) {
+        let was_awaited = Tx::begin(self).note_claimed(id);
+        if was_awaited {
+            lock::drop_where(self, id, |ino| self.opens.find(ino, id).is_none())?;
             self.drop_orphans(id, now)?;
         }
         Ok(())

@@ -6,6 +6,7 @@ mod crash;
 mod hostile;
 mod identities;
 mod listing;
+mod locks;
 mod model;
 mod names;
 mod open_files;

@@ -16,6 +16,7 @@ use super::grants::{Grant, GrantChange};
 use super::inode::{Dentry, Inode, decode_block, encode_record};
 use super::keys::{self, MapId, Range};
 use super::ledger::{self, Standing, Window};
+use super::locks::LockChange;
 use super::opens::{OPEN_FILES_MAX, OpenShard};
 use super::view::View;
 use super::volume::{Counters, Volume, Writer};
@@ -35,6 +36,7 @@ pub(super) struct Tx<'v, K> {
     gone_dirs: Vec<Attr>,
     dentries: Vec<DentryChange>,
     grants: Vec<GrantChange>,
+    locks: Vec<LockChange>,
     applied: Option<(SessionId, OperationId)>,
     opened: Option<(InodeId, SessionId, bool)>,
     /// Held from the decision that nobody has a file open until everybody can see that it is gone.
@@ -69,6 +71,7 @@ impl<'v, K: MetaKv> Tx<'v, K> {
             gone_dirs: Vec::new(),
             dentries: Vec::new(),
             grants: Vec::new(),
+            locks: Vec::new(),
             applied: None,
             opened: None,
             opens: None,
@@ -127,7 +130,8 @@ impl<'v, K: MetaKv> Tx<'v, K> {
     }
 
     fn is_empty(&self) -> bool {
-        self.batch.is_empty() && self.inodes.is_empty() && self.dentries.is_empty() && self.grants.is_empty()
+        let has_records = !self.inodes.is_empty() || !self.dentries.is_empty();
+        self.batch.is_empty() && !has_records && self.grants.is_empty() && self.locks.is_empty()
     }
 
     /// Writes the batch, then lets everybody see it.
@@ -170,6 +174,10 @@ impl<'v, K: MetaKv> Tx<'v, K> {
                 None => self.batch.remove(keys::grant(*first)),
             }
         }
+        for (ino, locker, spans) in &self.locks {
+            let key = keys::lock(*ino, locker);
+            if spans.is_empty() { self.batch.remove(key) } else { self.batch.put(key, encode_record(spans)) }
+        }
         self.batch.put(keys::superblock(), self.volume.encode_superblock(self.counters));
         self.volume.kv.commit(std::mem::take(&mut self.batch))?;
         self.writer.counters = self.counters;
@@ -177,6 +185,7 @@ impl<'v, K: MetaKv> Tx<'v, K> {
         for change in self.grants.drain(..) {
             self.writer.grants.apply(change);
         }
+        self.volume.apply_locks(self.locks.drain(..));
         let changed = self.inodes.iter().filter_map(|(_, inode)| inode.as_ref()).filter(|inode| inode.is_dir());
         let dirs = changed.map(|inode| inode.attr).chain(self.gone_dirs.drain(..)).collect();
         for (ino, inode) in self.inodes.drain(..) {
@@ -378,6 +387,11 @@ impl<'v, K: MetaKv> Tx<'v, K> {
     /// Adds or removes a grant.
     pub(super) fn set_grant(&mut self, change: GrantChange) {
         self.grants.push(change);
+    }
+
+    /// Sets what a locker holds of a file. Reads do not see it before the commit.
+    pub(super) fn set_locks(&mut self, change: LockChange) {
+        self.locks.push(change);
     }
 
     /// Up to `limit` grants of a session.

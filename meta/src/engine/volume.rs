@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::task::Waker;
 
 use proto::{
     Attr, Caller, Errno, FileKind, InodeId, Name, OperationId, Refused, Reply, ReplyFrame, Request, RequestFrame,
@@ -18,6 +19,7 @@ use super::grants::Grants;
 use super::inode::{Content, Dentry, Inode, decode_record, encode_record};
 use super::keys::{self, MapId, Range};
 use super::ledger::{Standing, Window};
+use super::locks::{LockChange, Locks};
 use super::names::NameHasher;
 use super::opens::{Opens, Unclaimed};
 use super::ops;
@@ -118,6 +120,8 @@ pub struct Volume<K> {
     inodes: Cache<InodeId, Arc<Inode>>,
     dentries: Cache<(InodeId, u64), Arc<CachedName>>,
     pub(super) opens: Opens,
+    /// Changes under the writer lock; who waits, at any time.
+    locks: Mutex<Locks>,
     pub(super) sessions: RwLock<HashMap<SessionId, Arc<LiveSession>>>,
     sequence: AtomicU64,
     durable: AtomicU64,
@@ -151,6 +155,7 @@ impl<K: MetaKv> Volume<K> {
             inodes: Cache::new(INODE_CACHE_MAX),
             dentries: Cache::new(DENTRY_CACHE_MAX),
             opens: Opens::new(),
+            locks: Mutex::new(load_locks(&kv)?),
             sessions: RwLock::new(sessions),
             sequence: AtomicU64::new(counters.sequence.0),
             durable: AtomicU64::new(kv.persisted().0),
@@ -167,36 +172,39 @@ impl<K: MetaKv> Volume<K> {
         let caller = session.identity.of(&frame.caller);
         let ask = ops::Ask { session, caller: &caller, now };
         let mut state = Committed { sequence: self.sequence(), dirs: Vec::new() };
-        let mut breach = None;
-        let result = match self.carry_out(&ask, frame, &mut state) {
-            Ok(reply) => Ok(reply),
-            Err(Failure::Refused(refused)) => Err(refused),
-            Err(Failure::Barred(what)) => {
-                breach = Some(what);
-                Err(what.answer())
-            }
-            Err(Failure::Torn(what)) => {
+        let reply = match self.carry_out(&ask, frame, &mut state) {
+            Ok(reply) => reply,
+            Err(failure) => return self.refuse(frame, state.sequence, failure),
+        };
+        let wait_durable = match &frame.request {
+            Request::Sync => true,
+            Request::Commit(commit) => commit.durable,
+            _ => false,
+        };
+        Executed { reply: self.reply(state, Ok(reply)), wait_durable, breach: None }
+    }
+
+    /// What a request comes to that was not carried out, on the state of `sequence` or a newer one.
+    pub(super) fn refuse(&self, frame: &RequestFrame, sequence: Sequence, failure: Failure) -> Executed {
+        let (refused, breach) = match failure {
+            Failure::Refused(refused) => (refused, None),
+            Failure::Barred(breach) => (breach.answer(), Some(breach)),
+            Failure::Torn(what) => {
                 let error = EngineError::corrupt(format_args!("{what} that another record names is missing"));
                 tracing::error!(request = frame.request.name(), %error, "request failed");
-                Err(Errno::EIO.into())
+                (Errno::EIO.into(), None)
             }
-            Err(Failure::Broken(error)) => {
+            Failure::Broken(error) => {
                 tracing::error!(request = frame.request.name(), %error, "request failed");
-                Err(Errno::EIO.into())
+                (Errno::EIO.into(), None)
             }
         };
-        let wait_durable = result.is_ok()
-            && match &frame.request {
-                Request::Sync => true,
-                Request::Commit(commit) => commit.durable,
-                _ => false,
-            };
-        let Committed { sequence, dirs } = state;
-        Executed {
-            reply: ReplyFrame { sequence, durable: self.durable(), dirs, took: Took::default(), result },
-            wait_durable,
-            breach,
-        }
+        let state = Committed { sequence, dirs: Vec::new() };
+        Executed { reply: self.reply(state, Err(refused)), wait_durable: false, breach }
+    }
+
+    fn reply(&self, Committed { sequence, dirs }: Committed, result: Result<Reply, Refused>) -> ReplyFrame {
+        ReplyFrame { sequence, durable: self.durable(), dirs, took: Took::default(), result }
     }
 
     /// `state` is what was there when the request came: a read shows that or a newer one. A mutation replaces it by
@@ -209,20 +217,26 @@ impl<K: MetaKv> Volume<K> {
         match (&frame.request, frame.operation) {
             (request, Some(operation)) if request.is_mutation() => self.mutate(ask, operation, request, state),
             (request, _) if request.is_mutation() => Err(Refused::Malformed.into()),
+            // The way of a mount that asks without waiting.
+            (Request::AwaitLock { .. }, _) => Err(Refused::Malformed.into()),
             (Request::Release { closes }, _) => ops::close::release(self, ask, closes),
             (Request::Reclaim { claims }, _) => ops::claim::reclaim(self, ask, claims),
             (request, _) => self.observe(ask, request),
         }
     }
 
-    /// A reader takes no lock. What a commit in between tore apart is read again while nobody writes.
     fn observe(&self, ask: &ops::Ask<'_>, request: &Request) -> Outcome<Reply> {
-        match ops::observe(self, ask, request) {
+        self.read_again_if_torn(|| ops::observe(self, ask, request))
+    }
+
+    /// A reader takes no lock. What a commit in between tore apart is read again while nobody writes.
+    pub(super) fn read_again_if_torn<T>(&self, read: impl Fn() -> Outcome<T>) -> Outcome<T> {
+        match read() {
             Err(
                 Failure::Torn(_) | Failure::Barred(Breach::Scope) | Failure::Refused(Refused::Error(Errno::ESTALE)),
             ) => {
                 let _writer = self.write();
-                ops::observe(self, ask, request)
+                read()
             }
             outcome => outcome,
         }
@@ -338,6 +352,24 @@ impl<K: MetaKv> Volume<K> {
 
     pub(super) fn encode_superblock(&self, counters: Counters) -> Vec<u8> {
         encode_record(&Superblock { block_size: self.block_size, name_key: self.name_key, counters })
+    }
+
+    /// Who holds and wants which lock. Not to be held while anything else is locked.
+    pub(super) fn locks(&self) -> MutexGuard<'_, Locks> {
+        self.locks.lock().expect("no code under this lock panics")
+    }
+
+    /// The writer committed these changes. Whoever waited for them is woken.
+    pub(super) fn apply_locks(&self, changes: impl Iterator<Item = LockChange>) {
+        let mut changes = changes.peekable();
+        if changes.peek().is_none() {
+            return;
+        }
+        let woken: Vec<Waker> = {
+            let mut locks = self.locks();
+            changes.flat_map(|change| locks.apply(change)).collect()
+        };
+        woken.into_iter().for_each(Waker::wake);
     }
 
     /// The writer made a change visible: readers find the new value here from now on.
@@ -477,6 +509,17 @@ fn load_grants<K: MetaKv>(kv: &K) -> Result<Grants, EngineError> {
         Ok(())
     })?;
     Ok(grants)
+}
+
+fn load_locks<K: MetaKv>(kv: &K) -> Result<Locks, EngineError> {
+    let mut locks = Locks::default();
+    each(kv, keys::locks(), |key, value| {
+        let (ino, locker) = keys::parse_lock(key).ok_or_else(|| EngineError::corrupt("lock key"))?;
+        // Nobody waits yet.
+        let _ = locks.apply((ino, locker, decode_record("lock", value)?));
+        Ok(())
+    })?;
+    Ok(locks)
 }
 
 /// Visits all records of a range; the first error ends it.

@@ -18,6 +18,7 @@ use transport::server::{Arrival, Call, Listener, Peer};
 use super::Server;
 use super::greet::{Admitted, greet};
 use super::hosted::HostedVolume;
+use super::lock_wait::await_lock;
 use super::metrics::RequestTimes;
 use super::sessions::Session;
 use super::watch::cut;
@@ -164,6 +165,12 @@ async fn answer(
         call.take_turn().await;
     }
     let reply = match frame {
+        Ok(frame) if matches!(frame.request, Request::AwaitLock { .. }) => {
+            match await_lock(&volume, &session, &frame, &mut call).await {
+                Some(reply) => reply,
+                None => return,
+            }
+        }
         Ok(frame) => {
             let mut reply = decide(&volume, &session, sync, &frame).await;
             let took = begin.elapsed();
@@ -221,7 +228,7 @@ async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, frame
         session.breaches.note(breach);
     }
     let mut reply = executed.reply;
-    let wait = executed.wait_durable || (sync && frame.request.is_mutation());
+    let wait = executed.wait_durable || (sync && frame.request.is_mutation() && !frame.request.is_lock());
     if wait && reply.result.is_ok() {
         let begin = Instant::now();
         let flushed = volume.flushed().await;
@@ -234,11 +241,11 @@ async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, frame
     reply
 }
 
-fn now() -> Timespec {
+pub(super) fn now() -> Timespec {
     Timespec::from_system_time(std::time::SystemTime::now())
 }
 
-fn micros(duration: Duration) -> u32 {
+pub(super) fn micros(duration: Duration) -> u32 {
     u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 

@@ -9,6 +9,7 @@ mod audit;
 mod files;
 mod floods;
 mod identities;
+mod locks;
 mod messages;
 mod objects;
 mod sessions;

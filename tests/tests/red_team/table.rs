@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use proto::{
-    Access, AttrChanges, BlockIndex, Claim, Close, Errno, InodeId, NewNode, Refused, RenameMode, Reply, Request,
-    SetTime, Timespec, XattrMode,
+    Access, AttrChanges, BlockIndex, Claim, Close, Errno, InodeId, LockKind, LockOwner, LockSpan, NewNode, Refused,
+    RenameMode, Reply, Request, SetTime, Timespec, XattrMode,
 };
 use serde::de::value::Error;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
@@ -110,6 +110,12 @@ pub(crate) fn aimed_at(kind: &str, ino: InodeId, inside: InodeId) -> Vec<Request
         "SetXattr" => vec![Request::SetXattr { ino, name: key, value: Bytes::new(), mode: XattrMode::Any }],
         "ListXattr" => vec![Request::ListXattr { ino }],
         "RemoveXattr" => vec![Request::RemoveXattr { ino, name: key }],
+        "Lock" => locks().map(|(kind, span)| Request::Lock { ino, kind, owner: OWNER, span }).into(),
+        "Unlock" => [LockKind::Range, LockKind::Whole]
+            .map(|kind| Request::Unlock { ino, kind, owner: OWNER, start: 0, end: LockSpan::END })
+            .into(),
+        "TestLock" => locks().map(|(kind, span)| Request::TestLock { ino, kind, owner: OWNER, span }).into(),
+        "AwaitLock" => locks().map(|(kind, span)| Request::AwaitLock { ino, kind, owner: OWNER, span }).into(),
         "Release" | "Reclaim" | "Sync" | "GrantObjects" | "StatFs" => Vec::new(),
         new => panic!("{new} is a new kind of request: say here what a hostile mount would ask with it"),
     }
@@ -143,6 +149,12 @@ pub(crate) fn out_of_scope(kind: &str, things: &Things) -> Vec<Attack> {
         // They speak of the volume, not of files: a session of a part sees how full the whole is.
         "StatFs" => vec![in_vain(Request::StatFs, |reply| matches!(reply, Reply::StatFs(_)))],
         "Sync" => vec![in_vain(Request::Sync, |reply| *reply == Reply::Done)],
+        // It gives up what is the session's own: nothing, however its owner is called.
+        "Unlock" => beyond
+            .iter()
+            .flat_map(|ino| aimed_at(kind, *ino, things.team))
+            .map(|request| in_vain(request, |reply| *reply == Reply::Done))
+            .collect(),
         _ => beyond.iter().flat_map(|ino| aimed_at(kind, *ino, things.team)).map(stale).collect(),
     }
 }
@@ -165,8 +177,11 @@ pub(crate) fn read_only(kind: &str, things: &Things) -> Vec<Attack> {
         "Sync" | "StatFs" => Vec::new(),
         "Commit" => files.iter().map(|ino| refused(commit_of(*ino, &[things.honest_object]))).collect(),
         _ => {
-            let changes = |request: &Request| {
-                request.is_mutation() || matches!(request, Request::Open { access, .. } if access.write)
+            let changes = |request: &Request| match request {
+                Request::Open { access, truncate, .. } => access.write || *truncate,
+                Request::Lock { span, .. } | Request::AwaitLock { span, .. } => span.exclusive,
+                Request::Unlock { .. } => false,
+                request => request.is_mutation(),
             };
             let all = files.iter().flat_map(|ino| aimed_at(kind, *ino, things.team));
             all.filter(changes).map(refused).collect()
@@ -194,6 +209,18 @@ fn set_attr(ino: InodeId) -> Vec<Request> {
         [true, false].map(|by_handle| Request::SetAttr { ino, changes: changes.clone(), by_handle })
     };
     changes.into_iter().flat_map(both).collect()
+}
+
+/// Who locks, at every attempt: honest owners have numbers like it.
+const OWNER: LockOwner = LockOwner(1);
+
+fn locks() -> [(LockKind, LockSpan); 4] {
+    [
+        (LockKind::Range, LockSpan { start: 0, end: 0, exclusive: true, pid: 1 }),
+        (LockKind::Range, LockSpan::whole(false, 0)),
+        (LockKind::Whole, LockSpan::whole(true, u32::MAX)),
+        (LockKind::Whole, LockSpan::whole(false, 1)),
+    ]
 }
 
 fn nodes() -> [NewNode; 4] {
@@ -231,6 +258,9 @@ pub(crate) fn of_a_stranger(request: &Request, is_dir: bool) -> Option<&'static 
         Request::GetLayout { .. } if is_dir => Some(&[EINVAL]),
         Request::ReadLink { .. } => Some(&[EINVAL]),
         Request::Commit(_) => Some(&[EBADF]),
+        // Only what the session has open is locked.
+        Request::Lock { .. } | Request::TestLock { .. } | Request::AwaitLock { .. } => Some(&[EBADF]),
+        Request::Unlock { .. } => None,
         // Whoever may write to a directory may put a name of any file there; kernels forbid it where they are told to.
         Request::Link { .. } if !is_dir => None,
         Request::Link { .. } => Some(&[EACCES, EPERM]),

@@ -6,8 +6,8 @@ use proto::limits::{
     SYMLINK_MAX, XATTR_NAME_MAX, XATTR_VALUE_MAX,
 };
 use proto::{
-    AttrChanges, BlockChange, BlockIndex, Commit, Errno, FRAME_SIZE, NewNode, Piece, Refused, Request, RequestFrame,
-    SetTime, Timespec,
+    AttrChanges, BlockChange, BlockIndex, Commit, Errno, FRAME_SIZE, LockKind, LockSpan, NewNode, Piece, Refused,
+    Request, RequestFrame, SetTime, Timespec,
 };
 
 /// What a stored frame may take beyond its bytes: checksum or seal.
@@ -37,13 +37,23 @@ pub(in super::super) fn check(block_size: u32, frame: &RequestFrame) -> Result<(
             if value.len() > XATTR_VALUE_MAX { Err(Errno::E2BIG.into()) } else { Ok(()) }
         }
         Request::GetXattr { name, .. } | Request::RemoveXattr { name, .. } => xattr_name(name),
+        Request::Lock { kind, span, .. }
+        | Request::TestLock { kind, span, .. }
+        | Request::AwaitLock { kind, span, .. } => lock_span(*kind, span),
+        Request::Unlock { start, end, .. } => well_formed(start <= end && *end <= LockSpan::END),
         _ => Ok(()),
     }
 }
 
 /// Whether a read-only session must not ask it.
 pub(in super::super) fn needs_write(request: &Request) -> bool {
-    request.is_mutation() || matches!(request, Request::Open { access, .. } if access.write)
+    match request {
+        Request::Open { access, truncate, .. } => access.write || *truncate,
+        // A shared lock keeps nobody from reading, and whoever writes from nothing that it does not respect itself.
+        Request::Lock { span, .. } | Request::AwaitLock { span, .. } => span.exclusive,
+        Request::Unlock { .. } => false,
+        request => request.is_mutation(),
+    }
 }
 
 fn well_formed(holds: bool) -> Result<(), Refused> {
@@ -52,6 +62,11 @@ fn well_formed(holds: bool) -> Result<(), Refused> {
 
 fn is_time(time: Timespec) -> bool {
     time.nanos < 1_000_000_000
+}
+
+fn lock_span(kind: LockKind, span: &LockSpan) -> Result<(), Refused> {
+    let is_whole = span.start == 0 && span.end == LockSpan::END;
+    well_formed(span.is_valid() && (kind == LockKind::Range || is_whole))
 }
 
 fn attr_changes(changes: &AttrChanges) -> Result<(), Refused> {

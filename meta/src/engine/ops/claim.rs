@@ -25,7 +25,7 @@ pub(in super::super) fn reclaim<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, cl
     for claim in claims {
         if claim.count == 0 {
             close::take_back(volume, ask.session.id, claim.ino, u32::MAX);
-            close::leave_orphan(volume, ask, claim.ino)?;
+            close::leave(volume, ask, claim.ino)?;
         } else if !claim_one(volume, ask, claim)? {
             gone.push(claim.ino);
         }

@@ -2,7 +2,7 @@
 
 use proto::{Close, InodeId, Reply, SessionId, Timespec};
 
-use super::{Ask, remove};
+use super::{Ask, lock, remove};
 use crate::engine::error::Outcome;
 use crate::engine::inode::Inode;
 use crate::engine::scope;
@@ -16,7 +16,7 @@ pub(in super::super) fn release<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, cl
     set_access_times(volume, ask, closes)?;
     for close in closes {
         if take_back(volume, ask.session.id, close.ino, close.count) {
-            leave_orphan(volume, ask, close.ino)?;
+            leave(volume, ask, close.ino)?;
         }
     }
     Ok(Reply::Done)
@@ -31,8 +31,10 @@ pub(super) fn take_back<K: MetaKv>(volume: &Volume<K>, session: SessionId, ino: 
     was_last
 }
 
-/// The session does not hold the file open any more: without a name, and others that hold it, it goes.
-pub(super) fn leave_orphan<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, ino: InodeId) -> Outcome<()> {
+/// The session does not hold the file open any more: its locks go, and without a name, and others that hold it, the file
+/// itself.
+pub(super) fn leave<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, ino: InodeId) -> Outcome<()> {
+    lock::drop_of_file(volume, ask.session.id, ino)?;
     if volume.find_inode(ino)?.is_some_and(|inode| inode.is_orphan()) {
         let mut tx = Tx::begin(volume);
         remove::drop_holder(&mut tx, ask.now, ino, ask.session.id)?;
