@@ -179,7 +179,12 @@ impl<'v, K: MetaKv> Tx<'v, K> {
             if spans.is_empty() { self.batch.remove(key) } else { self.batch.put(key, encode_record(spans)) }
         }
         self.batch.put(keys::superblock(), self.volume.encode_superblock(self.counters));
-        self.volume.kv.commit(std::mem::take(&mut self.batch))?;
+        self.volume.note_commit();
+        let written = self.volume.kv.commit(std::mem::take(&mut self.batch));
+        if written.is_err() {
+            self.volume.note_commit();
+        }
+        written?;
         self.writer.counters = self.counters;
         self.writer.dead_since = self.dead_since;
         for change in self.grants.drain(..) {
@@ -195,6 +200,7 @@ impl<'v, K: MetaKv> Tx<'v, K> {
             self.volume.note_dentry(parent, hash, name, dentry);
         }
         self.volume.note_counters(self.counters);
+        self.volume.note_commit();
         Ok(dirs)
     }
 

@@ -123,6 +123,8 @@ pub struct Volume<K> {
     /// Changes under the writer lock; who waits, at any time.
     locks: Mutex<Locks>,
     pub(super) sessions: RwLock<HashMap<SessionId, Arc<LiveSession>>>,
+    /// Odd while a commit is being made visible, and another number after each.
+    commits: AtomicU64,
     sequence: AtomicU64,
     durable: AtomicU64,
     inodes_used: AtomicU64,
@@ -157,6 +159,7 @@ impl<K: MetaKv> Volume<K> {
             opens: Opens::new(),
             locks: Mutex::new(load_locks(&kv)?),
             sessions: RwLock::new(sessions),
+            commits: AtomicU64::new(0),
             sequence: AtomicU64::new(counters.sequence.0),
             durable: AtomicU64::new(kv.persisted().0),
             inodes_used: AtomicU64::new(counters.inodes_used),
@@ -229,12 +232,13 @@ impl<K: MetaKv> Volume<K> {
         self.read_again_if_torn(|| ops::observe(self, ask, request))
     }
 
-    /// A reader takes no lock. What a commit in between tore apart is read again while nobody writes.
+    /// A reader takes no lock. What a commit in between may have torn apart is read again while nobody writes.
     pub(super) fn read_again_if_torn<T>(&self, read: impl Fn() -> Outcome<T>) -> Outcome<T> {
+        let before = self.commits.load(Ordering::SeqCst);
         match read() {
             Err(
                 Failure::Torn(_) | Failure::Barred(Breach::Scope) | Failure::Refused(Refused::Error(Errno::ESTALE)),
-            ) => {
+            ) if before % 2 == 1 || self.commits.load(Ordering::SeqCst) != before => {
                 let _writer = self.write();
                 read()
             }
@@ -370,6 +374,11 @@ impl<K: MetaKv> Volume<K> {
             changes.flat_map(|change| locks.apply(change)).collect()
         };
         woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// The writer begins, or ends, to make a commit visible. Whoever read some of it and not all finds the number changed.
+    pub(super) fn note_commit(&self) {
+        self.commits.fetch_add(1, Ordering::SeqCst);
     }
 
     /// The writer made a change visible: readers find the new value here from now on.

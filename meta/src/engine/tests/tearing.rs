@@ -2,8 +2,9 @@
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
-use proto::Sequence;
+use proto::{Caller, Errno, InodeId, Sequence};
 
 use super::world::{BOTH, LIMITS, ROOT, User, World};
 use crate::store::{Batch, MemoryKv, MetaKv, StoreError, Visit};
@@ -111,4 +112,21 @@ fn open_while_the_file_is_cut_shows_no_holes_where_data_was() {
     assert!(layout.first == layout.behind && layout.blocks.is_empty(), "of the blocks it says nothing");
     let (_, layout) = root.open(ino, BOTH).unwrap();
     assert_eq!((layout.blocks.len(), layout.blocks[0].1[0].end), (1, 4));
+}
+
+#[test]
+fn what_is_not_there_or_out_of_reach_is_refused_while_somebody_writes() {
+    let world = World::new();
+    let root = world.superuser();
+    let (inside, outside) = (root.mkdir(ROOT, "in", 0o755).unwrap(), root.mkdir(ROOT, "out", 0o755).unwrap());
+    let scoped = world.user(world.mount(2, inside, false), Caller::ROOT);
+    let (answered, answers) = channel();
+    std::thread::scope(|scope| {
+        let writer = world.volume.write();
+        scope.spawn(|| answered.send([scoped.stat(outside), scoped.stat(InodeId(999))]).unwrap());
+        let answer = answers.recv_timeout(Duration::from_secs(20));
+        // Before anything fails, or the reader would wait for ever.
+        drop(writer);
+        assert_eq!(answer, Ok([Err(Errno::ESTALE), Err(Errno::ESTALE)]));
+    });
 }
