@@ -1,21 +1,24 @@
 //! The feed: what changed, in order, for the metadata servers that listen.
 //!
 //! Owns the newest changes of this process, a bounded number. Each listener reads them at its own pace and holds no
-//! queue; one that falls behind, or comes back from another life of this server, is told to ask for everything again.
+//! queue; one that falls behind, or comes back from another life of this server, is told to ask for everything again. Each
+//! says how far it acts by what it heard, so that whoever changed something can wait for that.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use proto::feed::{BEAT_MILLIS, Change, FeedLine, FeedPosition};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
 /// Changes that are kept, 40 bytes each.
 const KEPT_MAX: usize = 16_384;
 /// Listeners at once: each holds a connection.
 const LISTENERS_MAX: usize = 512;
+/// Whoever changed something waits so long for those who are to act by it. Mounts have a second for the same.
+const ACT_MAX: Duration = Duration::from_millis(1500);
 
 /// What a transaction changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,19 @@ pub(crate) struct Feed {
     kept: Mutex<Kept>,
     newest: watch::Sender<Newest>,
     places: Arc<Semaphore>,
+    listening: watch::Sender<Listening>,
+}
+
+/// Who listens, and the last change that each acts by.
+#[derive(Default)]
+struct Listening {
+    next: u64,
+    listeners: HashMap<u64, Acting>,
+}
+
+struct Acting {
+    store: Uuid,
+    sequence: u64,
 }
 
 #[derive(Default)]
@@ -54,6 +70,7 @@ impl Default for Feed {
             kept: Mutex::default(),
             newest: watch::Sender::default(),
             places: Arc::new(Semaphore::new(LISTENERS_MAX)),
+            listening: watch::Sender::default(),
         }
     }
 }
@@ -90,7 +107,45 @@ impl Feed {
             position: FeedPosition { feed: self.life, sequence: heard },
             complete: known.is_some() && heard >= self.kept().before,
         };
-        Some(Listener { feed: Arc::clone(self), store, newest, heard, start: Some(start), _place: place })
+        let number = self.enter(Acting { store, sequence: heard });
+        Some(Listener { feed: Arc::clone(self), number, store, newest, heard, start: Some(start), _place: place })
+    }
+
+    fn enter(&self, acting: Acting) -> u64 {
+        let mut number = 0;
+        self.listening.send_modify(|listening| {
+            number = listening.next;
+            listening.next += 1;
+            listening.listeners.insert(number, acting);
+        });
+        number
+    }
+
+    /// Takes the word of the meta store `store` that it acts by everything up to a place.
+    pub(crate) fn acts(&self, store: Uuid, place: FeedPosition) {
+        if place.feed != self.life {
+            return;
+        }
+        self.listening.send_modify(|listening| {
+            for acting in listening.listeners.values_mut().filter(|acting| acting.store == store) {
+                acting.sequence = acting.sequence.max(place.sequence);
+            }
+        });
+    }
+
+    /// Number of the newest change.
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest.borrow().sequence
+    }
+
+    /// Waits until all who listen act by everything up to change `sequence`, or had their time for that.
+    pub(crate) async fn acted_on(&self, sequence: u64) {
+        let mut listening = self.listening.subscribe();
+        let all =
+            listening.wait_for(|listening| listening.listeners.values().all(|acting| acting.sequence >= sequence));
+        if timeout(ACT_MAX, all).await.is_err() {
+            tracing::warn!("a metadata server that listens does not say that it acts by a change");
+        }
     }
 
     /// What comes after change `heard`, if anything.
@@ -113,6 +168,7 @@ enum Heard {
 /// One listener.
 pub(crate) struct Listener {
     feed: Arc<Feed>,
+    number: u64,
     store: Uuid,
     newest: watch::Receiver<Newest>,
     /// The last change it was told of.
@@ -153,6 +209,14 @@ impl Listener {
                 },
             }
         }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.feed.listening.send_modify(|listening| {
+            listening.listeners.remove(&self.number);
+        });
     }
 }
 

@@ -21,6 +21,7 @@ mod space;
 mod token_use;
 mod watch;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use std::time::{Duration, Instant, SystemTime};
 use auth::{Authenticator, AuthenticatorSettings, Throttle, TokenAuthority};
 use proto::feed::FeedLine;
 use proto::rest::{SessionReport, TokenUse, VolumeUse};
-use tokio::sync::{mpsc, watch as flag};
+use tokio::sync::{mpsc, oneshot, watch as flag};
 use transport::cpus::{allowed_cpus, pin};
 use transport::server::{self, Listener};
 use transport::tls::{Fingerprint, Identity};
@@ -78,13 +79,24 @@ pub(crate) struct Server<A> {
 /// Where a server hears of changes that its authority tells unasked.
 #[derive(Clone, Debug)]
 pub struct Ear {
-    lines: mpsc::Sender<FeedLine>,
+    lines: mpsc::Sender<Word>,
+}
+
+/// A line, and who wants to know when it was acted on: when the sender is dropped.
+pub(crate) struct Word {
+    pub(crate) line: FeedLine,
+    pub(crate) acted: oneshot::Sender<Infallible>,
 }
 
 impl Ear {
-    /// Tells the server; waits while it has much to do. `false` once it stopped.
-    pub async fn tell(&self, line: FeedLine) -> bool {
-        self.lines.send(line).await.is_ok()
+    /// Tells the server; waits while it has much to do. `None` once it stopped. The result ends when the server acts by what
+    /// it heard, and each mount that is there does, or had its time for that.
+    pub async fn tell(&self, line: FeedLine) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let (acted, acting) = oneshot::channel();
+        self.lines.send(Word { line, acted }).await.ok()?;
+        Some(async move {
+            let _ = acting.await;
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 /// A place in the order of changes. Numbers count the changes of one life of the admin server, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FeedPosition {
     /// Names the server's life: numbers of another one mean nothing.
     pub feed: Uuid,

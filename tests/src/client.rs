@@ -30,6 +30,9 @@ impl WireClient {
         let addr = addr.parse().expect("the cluster has a numeric address");
         let dialer = Dialer::new(addr, &Trust::FirstUse(std::sync::Arc::default())).expect("loopback has sockets");
         let connection = dialer.connect(addr).await.expect("the metadata server is there");
+        // Takes in what it is told, as a mount does, or the server takes it for dead.
+        let listening = connection.clone();
+        tokio::spawn(async move { while listening.next_event().await.is_ok() {} });
         Self { connection, _dialer: dialer, next_operation: 1, welcome: None }
     }
 
@@ -100,10 +103,13 @@ impl WireClient {
         self.ask_frame(&RequestFrame { operation, caller, request }).await
     }
 
-    /// Sends a frame as it is.
+    /// Sends a frame as it is. A server that hung up has ended the session.
     pub async fn ask_frame(&self, frame: &RequestFrame) -> Result<Reply, Refused> {
-        let reply = self.raw(&codec::encode(frame)).await.expect("a request is answered");
-        codec::decode::<ReplyFrame>(&reply).expect("a reply").result
+        match self.raw(&codec::encode(frame)).await {
+            Some(reply) => codec::decode::<ReplyFrame>(&reply).expect("a reply").result,
+            None if self.connection.is_closed() => Err(Refused::SessionEnded),
+            None => panic!("a request is not answered"),
+        }
     }
 
     /// The id under a name.

@@ -138,6 +138,12 @@ impl Cluster {
         Outcome::of(&mut flexfs(self.home(), args))
     }
 
+    /// As [`Self::run`], where clients by hand go on meanwhile: a command that ends or restricts sessions waits for them.
+    pub async fn run_beside(&self, args: &[&str]) -> Outcome {
+        let mut command = flexfs(self.home(), args);
+        tokio::task::spawn_blocking(move || Outcome::of(&mut command)).await.expect("the command is run")
+    }
+
     /// `configure.flexfs ARGS --json`, as JSON.
     #[track_caller]
     pub fn configure(&self, args: &[&str]) -> Value {

@@ -158,8 +158,14 @@ fn deleted_token_ends_three_busy_mounts_within_a_second_and_no_other() {
     fs::remove_file(doomed[0].path("orphan")).unwrap();
     let mut program = Endless::append(&doomed[1].path("shell"));
 
+    let begun = Instant::now();
     cluster.run(&["configure", "delete", "volume-token", &id, "--force"]).success();
     let gone = Instant::now();
+    for file in &held {
+        // Mounts have a second to act by it. The command waits for them so long.
+        let is_denied = file.write_all_at(b"late", 0).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+        assert!(is_denied || gone - begun > CUT_MAX, "a write was taken after the command, {:?}", gone - begun);
+    }
     check_cut(&writers, gone);
     for (mount, file) in doomed.iter().zip(&held) {
         await_dropped_caches(mount, gone + CUT_MAX);

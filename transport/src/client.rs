@@ -11,7 +11,9 @@ use bytes::Bytes;
 use proto::ALPN;
 use proto::limits::{HELLO_MAX, MESSAGE_MAX};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ConnectionError, Endpoint, EndpointConfig, ReadToEndError, TokioRuntime, TransportErrorCode, VarInt};
+use quinn::{
+    ConnectionError, Endpoint, EndpointConfig, ReadToEndError, SendStream, TokioRuntime, TransportErrorCode, VarInt,
+};
 
 use crate::quic;
 use crate::socket::enlarge_buffer;
@@ -78,6 +80,13 @@ fn explain(error: &ConnectionError) -> String {
 /// TLS alert `no_application_protocol` (RFC 7301).
 const ALERT_NO_PROTOCOL: u8 = 120;
 
+/// Says, when it is dropped, that an event was acted on.
+#[derive(Debug)]
+pub struct Receipt {
+    /// Ends with this.
+    _send: SendStream,
+}
+
 /// An open connection. Cheap to clone; calls run concurrently.
 #[derive(Clone, Debug)]
 pub struct Connection {
@@ -104,11 +113,11 @@ impl Connection {
         }
     }
 
-    /// The next thing the server says unasked; waits for it without end.
-    pub async fn next_event(&self) -> Result<Bytes, CallError> {
-        let mut receive = self.connection.accept_uni().await.map_err(|_| CallError::Lost)?;
+    /// The next thing the server says unasked; waits for it without end. The server waits for the receipt.
+    pub async fn next_event(&self) -> Result<(Bytes, Receipt), CallError> {
+        let (send, mut receive) = self.connection.accept_bi().await.map_err(|_| CallError::Lost)?;
         match receive.read_to_end(HELLO_MAX).await {
-            Ok(event) => Ok(event.into()),
+            Ok(event) => Ok((event.into(), Receipt { _send: send })),
             Err(ReadToEndError::TooLong) => Err(CallError::TooLarge),
             Err(ReadToEndError::Read(_)) => Err(CallError::Lost),
         }

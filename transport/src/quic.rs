@@ -13,7 +13,7 @@ const UNREAD_OF_CALL_MAX: u32 = 64 << 10;
 const UNREAD_MAX: u32 = CALLS_IN_FLIGHT_MAX * UNREAD_OF_CALL_MAX + MESSAGE_MAX as u32;
 /// Bytes of answers that a peer did not acknowledge.
 const UNACKNOWLEDGED_MAX: u64 = 2 * MESSAGE_MAX as u64;
-/// Events (server to client) unread at once.
+/// Events (server to client) at once that the client has not taken in.
 const EVENTS_IN_FLIGHT_MAX: u32 = 16;
 /// Handshake bytes kept while those before them are missing.
 const HANDSHAKE_MAX: usize = 16 << 10;
@@ -34,8 +34,8 @@ const MTU_MAX: u16 = 6500;
 pub(crate) fn calling() -> TransportConfig {
     let mut config = common();
     config
-        .max_concurrent_bidi_streams(VarInt::from_u32(0))
-        .max_concurrent_uni_streams(VarInt::from_u32(EVENTS_IN_FLIGHT_MAX))
+        .max_concurrent_bidi_streams(VarInt::from_u32(EVENTS_IN_FLIGHT_MAX))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
         .receive_window(VarInt::from_u32(UNREAD_MAX))
         .keep_alive_interval(Some(KEEP_ALIVE));
     config

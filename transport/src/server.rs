@@ -196,11 +196,15 @@ impl Peer {
         Ok(Call { send, receive, turns: Arc::clone(&self.turns), turn: None })
     }
 
-    /// Says something unasked. Waits while the peer has too much unread.
-    pub async fn send_event(&self, event: &[u8]) -> Result<(), CallError> {
-        let mut send = self.connection.open_uni().await.map_err(|_| CallError::Lost)?;
+    /// Says something unasked, and waits until the peer has acted on it: without end, where it never does.
+    pub async fn tell(&self, event: &[u8]) -> Result<(), CallError> {
+        let (mut send, mut receive) = self.connection.open_bi().await.map_err(|_| CallError::Lost)?;
         send.write_all(event).await.map_err(|_| CallError::Lost)?;
-        send.finish().map_err(|_| CallError::Lost)
+        send.finish().map_err(|_| CallError::Lost)?;
+        match receive.read_chunk(1, true).await {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) | Err(_) => Err(CallError::Lost),
+        }
     }
 
     /// Ends the connection.

@@ -9,7 +9,8 @@ use crate::audit::Event;
 use crate::db::tokens::MASK;
 use crate::db::{Columns, Database, Tx, uuid};
 
-/// Carries out one act of `caller` as a transaction. One that is refused is told of too.
+/// Carries out one act of `caller` as a transaction, and waits until metadata servers act by what it changed. One that is
+/// refused is told of too.
 pub(super) async fn act<R: Resource, T: Send + 'static>(
     database: &Database,
     caller: Administrator,
@@ -17,7 +18,13 @@ pub(super) async fn act<R: Resource, T: Send + 'static>(
     work: impl FnOnce(&Tx<'_>, &Administrator) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let acting = caller.clone();
+    let before = database.feed().newest();
     let outcome = database.run(move |tx| work(tx, &acting)).await;
+    let newest = database.feed().newest();
+    if newest > before {
+        // What was answered holds: no mount goes by what was before.
+        database.feed().acted_on(newest).await;
+    }
     if let Err(error) = &outcome
         && error.is_refusal()
     {

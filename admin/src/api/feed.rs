@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::ApiError;
 use super::callers::MetaServer;
-use super::extract::Filter;
+use super::extract::{Body, Filter};
 use crate::db::Database;
 
 /// Where to go on.
@@ -42,7 +43,17 @@ pub(super) async fn changes(
         let line = listener.next().await?;
         Some((Ok::<_, Infallible>(encode(&line)), listener))
     });
-    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], axum::body::Body::from_stream(lines)).into_response())
+}
+
+/// A metadata server acts by everything up to a place.
+pub(super) async fn acts(
+    State(database): State<Database>,
+    MetaServer(store): MetaServer,
+    Body(place): Body<FeedPosition>,
+) -> StatusCode {
+    database.feed().acts(store, place);
+    StatusCode::NO_CONTENT
 }
 
 fn encode(line: &FeedLine) -> Bytes {

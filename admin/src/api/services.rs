@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
+use proto::feed::FeedPosition;
 use proto::rest::{MetaRegistration, MountTarget, SessionReport, TokenGrant, TokenUse, ValidateRequest, VolumeUse};
 
 use super::ApiError;
@@ -25,6 +26,7 @@ const TOKEN_USE: &str = "/v1/volume-tokens/use";
 const REGISTER: &str = "/v1/meta-stores/self";
 const STATS: &str = "/v1/volumes/stats";
 const CHANGES: &str = "/v1/meta-stores/self/changes";
+const ACTS: &str = "/v1/meta-stores/self/acts";
 const RETIRED: &str = "/v1/volumes/retired";
 const SESSIONS: &str = "/v1/sessions/report";
 
@@ -37,6 +39,7 @@ pub(super) fn add_to(mut routes: Routes) -> Routes {
         .route(TOKEN_USE, put(token_use))
         .route(REGISTER, put(register))
         .route(CHANGES, get(feed::changes))
+        .route(ACTS, put(feed::acts))
         .route(STATS, put(stats))
         .route(RETIRED, get(retired))
         .route(SESSIONS, post(report_sessions));
@@ -60,6 +63,10 @@ pub(super) fn add_to(mut routes: Routes) -> Routes {
         .operation("get", CHANGES, "Metadata token: what changes, a line of JSON each, without end")
         .query::<feed::After>()
         .answers_nothing(200);
+    document
+        .operation("put", ACTS, "Metadata token: up to which change this metadata server acts by what it heard")
+        .takes::<FeedPosition>()
+        .answers_nothing(204);
     document
         .operation("put", STATS, "Metadata token: use of the volumes of this meta store; others are passed over")
         .takes_list_of::<VolumeUse>()

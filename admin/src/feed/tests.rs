@@ -84,6 +84,30 @@ async fn listener_with_a_token_that_ended_hears_no_more_and_others_do() {
     assert_eq!(listeners[1].next().await, None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn change_is_acted_on_when_all_who_listen_say_so_or_went_away() {
+    let feed = Arc::new(Feed::default());
+    let (store, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let mut listener = feed.listen(store, None).unwrap();
+    let lost = feed.listen(other, None).unwrap();
+    let (position, _) = start(&mut listener).await;
+    feed.publish(vec![changed(1), changed(2)]);
+    let acted = async |sequence| {
+        let begin = Instant::now();
+        feed.acted_on(sequence).await;
+        begin.elapsed() < ACT_MAX
+    };
+    assert!(!acted(1).await, "neither does");
+    feed.acts(store, FeedPosition { sequence: 1, ..position });
+    feed.acts(store, FeedPosition { feed: Uuid::nil(), sequence: 9 });
+    assert!(!acted(1).await, "one does");
+    drop(lost);
+    assert!(acted(1).await);
+    assert!(!acted(2).await);
+    feed.acts(store, FeedPosition { sequence: 2, ..position });
+    assert!(acted(2).await);
+}
+
 #[tokio::test]
 async fn listeners_are_bounded_and_give_their_place_back() {
     let feed = Arc::new(Feed::default());

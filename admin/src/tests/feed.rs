@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use proto::feed::{Change, FeedLine};
+use proto::feed::{Change, FeedLine, FeedPosition};
 use serde_json::json;
 use transport::rest::Lines;
 use uuid::Uuid;
@@ -30,7 +30,10 @@ async fn every_change_of_a_token_or_a_volume_is_told_at_once() {
     let (root, stores) = (&world.root, world.stores().await);
     let volume = text(&world.volume(root, &stores, "data").await, "id");
     let mut lines = world.feed(&stores.meta_token, &[]).await;
-    assert!(matches!(line(&mut lines).await, Some(FeedLine::Start { complete: false, .. })));
+    let Some(FeedLine::Start { position, complete: false }) = line(&mut lines).await else { panic!("a start") };
+    // Whoever changes something does not wait for a server that acts by all that is to come.
+    let all = FeedPosition { sequence: 1000, ..position };
+    world.put(&stores.meta_token, "/v1/meta-stores/self/acts", json!(all)).await.done();
 
     let made = world.post(root, "/v1/configure/volume-tokens", json!({ "volume_id": volume })).await.ok();
     let (token, volume_id): (Uuid, Uuid) = (text(&made, "id").parse().unwrap(), volume.parse().unwrap());
@@ -75,6 +78,32 @@ async fn feed_goes_on_where_it_broke_off_and_begins_anew_after_a_restart() {
     let world = world.reopen().await;
     let mut lines = world.feed(&stores.meta_token, &place).await;
     assert!(matches!(line(&mut lines).await, Some(FeedLine::Start { complete: false, .. })));
+}
+
+#[tokio::test]
+async fn change_is_answered_when_those_who_listen_act_by_it_and_after_a_bound() {
+    let world = World::new().await;
+    let (root, stores) = (&world.root, world.stores().await);
+    let mut lines = world.feed(&stores.meta_token, &[]).await;
+    let Some(FeedLine::Start { position, .. }) = line(&mut lines).await else { panic!("a start") };
+    let begin = Instant::now();
+    world.volume(root, &stores, "slow").await;
+    assert!(begin.elapsed() > Duration::from_secs(1), "nobody acts: {:?}", begin.elapsed());
+    let Some(FeedLine::Change { sequence, .. }) = change(&mut lines).await else { panic!("a change") };
+    let acts = async {
+        let Some(FeedLine::Change { sequence: next, .. }) = change(&mut lines).await else { panic!("a change") };
+        assert_eq!(next, sequence + 1);
+        let foreign = json!(FeedPosition { feed: Uuid::new_v4(), sequence: 1000 });
+        world.put(&stores.meta_token, "/v1/meta-stores/self/acts", foreign).await.done();
+        let place = json!(FeedPosition { sequence: next, ..position });
+        let begin = Instant::now();
+        world.put(&stores.meta_token, "/v1/meta-stores/self/acts", place).await.done();
+        begin
+    };
+    let update = world.put(root, "/v1/configure/volumes/slow", json!({ "max_inodes": 5 }));
+    let (update, acted) = tokio::join!(update, acts);
+    update.done();
+    assert!(acted.elapsed() < Duration::from_secs(1), "{:?}", acted.elapsed());
 }
 
 #[tokio::test]

@@ -194,6 +194,7 @@ async fn description_lists_every_route() {
         ("/v1/volume-tokens/use", 1),
         ("/v1/meta-stores/self", 1),
         ("/v1/meta-stores/self/changes", 1),
+        ("/v1/meta-stores/self/acts", 1),
         ("/v1/volumes/stats", 1),
         ("/v1/volumes/retired", 1),
         ("/v1/sessions/report", 1),
@@ -201,7 +202,7 @@ async fn description_lists_every_route() {
     ] {
         assert_eq!(paths[path].as_object().unwrap().len(), methods, "{path}");
     }
-    assert_eq!(paths.len(), 8 * 2 + 9);
+    assert_eq!(paths.len(), 8 * 2 + 10);
     let filters = paths["/v1/configure/volumes"]["get"]["parameters"].as_array().unwrap();
     assert!(filters.iter().any(|filter| filter["name"] == "retired" && filter["in"] == "query"));
     for reference in references(&document) {

@@ -78,6 +78,7 @@ const TABLE: &[Line] = &[
     ("put", "/v1/volumes/stats", [401, 401, 401, 401, 401, 401, 204, 401]),
     ("put", "/v1/volume-tokens/use", [401, 401, 401, 401, 401, 401, 204, 401]),
     ("get", CHANGES, [401, 401, 401, 401, 401, 401, 400, 401]),
+    ("put", "/v1/meta-stores/self/acts", [401, 401, 401, 401, 401, 401, 204, 401]),
     ("get", "/v1/volumes/retired", [401, 401, 401, 401, 401, 401, 200, 401]),
     ("post", "/v1/sessions/report", [401, 401, 401, 401, 401, 401, 204, 401]),
 ];
@@ -158,6 +159,7 @@ impl Things {
             ("get" | "delete", _) => Value::Null,
             ("put", "/v1/meta-stores/self") => json!({ "fingerprint": "00".repeat(32), "version": "1" }),
             ("put", "/v1/volumes/stats" | "/v1/volume-tokens/use") => json!([]),
+            ("put", "/v1/meta-stores/self/acts") => json!({ "feed": unknown_id(), "sequence": 1 }),
             ("put", "/v1/configure/accounts/{id}") => json!({ "email": "a@b" }),
             ("put", route) if route.contains("volume") => json!({ "notes": "x" }),
             ("put", route) if route.contains("stores") => json!({}),

@@ -95,16 +95,18 @@ impl Link {
     async fn attend(&self, line: &Line) {
         loop {
             tokio::select! {
-                event = line.connection.next_event() => match event.as_deref().map(codec::decode::<Event>) {
-                    Ok(Ok(Event::SessionEnded(reason))) => return self.session.end(&reason),
-                    Ok(Ok(Event::FlagsChanged { flags, fixed_identity, since })) => match MountFlags::from_bits(flags) {
-                        Ok(flags) => self.session.take_up_flags(flags, fixed_identity, since),
-                        // What a flag of a later version forbids is not known here.
-                        Err(error) => return self.session.end(&format!("restricted by the server: {error}")),
-                    },
-                    Ok(Err(error)) => tracing::warn!(%error, "event of the metadata server cannot be read"),
-                    Err(_) => return,
-                },
+                event = line.connection.next_event() => {
+                    let Ok((event, receipt)) = event else { return };
+                    match codec::decode::<Event>(&event) {
+                        Ok(Event::SessionEnded(reason)) => return self.session.end(&reason),
+                        Ok(Event::FlagsChanged { flags, fixed_identity, since }) => match MountFlags::from_bits(flags) {
+                            Ok(flags) => self.session.take_up_flags(flags, fixed_identity, since, Some(receipt)),
+                            // What a flag of a later version forbids is not known here.
+                            Err(error) => return self.session.end(&format!("restricted by the server: {error}")),
+                        },
+                        Err(error) => tracing::warn!(%error, "event of the metadata server cannot be read"),
+                    }
+                }
                 reason = line.connection.closed() => {
                     tracing::info!(reason, "connection to the metadata server lost");
                     return;

@@ -10,8 +10,8 @@ use proto::{
     Caller, Claim, InodeId, Reply, ReplyFrame, Request, RequestFrame, SessionId, SessionKey, SessionRefusal, Welcome,
     codec,
 };
-use tokio::sync::{MutexGuard, watch};
-use transport::client::Connection;
+use tokio::sync::{MutexGuard, mpsc, watch};
+use transport::client::{Connection, Receipt};
 use transport::tls::Trust;
 
 use super::greeting::greet;
@@ -59,7 +59,9 @@ pub(crate) struct ServerSession {
     renewal: tokio::sync::Mutex<Renewal>,
     ended: watch::Sender<Option<String>>,
     reconnects: AtomicU64,
-    flags_changed: watch::Sender<MountFlags>,
+    /// Wakes who follows the restrictions, with what says that they are followed.
+    flags_changed: mpsc::Sender<Option<Receipt>>,
+    following: Mutex<Option<mpsc::Receiver<Option<Receipt>>>>,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +80,8 @@ pub(super) enum Failed {
     Ended(MountError),
 }
 
+/// Changes of restrictions that nobody followed yet.
+const CHANGES_MAX: usize = 16;
 /// Reclaiming must not take longer than any other request.
 const CLAIM_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -90,10 +94,12 @@ impl ServerSession {
         flags: Arc<LiveFlags>,
         known_dirs: Arc<KnownDirs>,
     ) -> Self {
+        let (flags_changed, following) = mpsc::channel(CHANGES_MAX);
         Self {
             settings,
             files,
-            flags_changed: watch::Sender::new(flags.current()),
+            flags_changed,
+            following: Mutex::new(Some(following)),
             flags,
             known_dirs,
             root: OnceLock::new(),
@@ -147,16 +153,18 @@ impl ServerSession {
         reason.ok().flatten().expect("the sender lives as long as the session, and the condition was met")
     }
 
-    /// Goes by restrictions that the server says hold since `since`.
-    pub(super) fn take_up_flags(&self, flags: MountFlags, fixed_identity: bool, since: i64) {
+    /// Goes by restrictions that the server says hold since `since`. The receipt is given when the kernel's mount goes by
+    /// them too.
+    pub(super) fn take_up_flags(&self, flags: MountFlags, fixed_identity: bool, since: i64, receipt: Option<Receipt>) {
         if self.flags.take_up(flags, fixed_identity, since) {
-            self.flags_changed.send_replace(self.flags.current());
+            // Where as many wait already, the newest of them looks at what holds by then.
+            let _ = self.flags_changed.try_send(receipt);
         }
     }
 
-    /// Tells of restrictions as they change.
-    pub(crate) fn flags_changed(&self) -> watch::Receiver<MountFlags> {
-        self.flags_changed.subscribe()
+    /// Tells of restrictions as they change, each time with the receipt to be given when they are followed. Once.
+    pub(crate) fn flags_changed(&self) -> Option<mpsc::Receiver<Option<Receipt>>> {
+        self.following.lock().expect("no code under this lock panics").take()
     }
 
     fn identity(&self) -> Option<Identity> {
@@ -241,7 +249,7 @@ impl ServerSession {
         let failed = |reason: String| Failed::Ended(MountError::Server { addr: self.settings.addr.clone(), reason });
         let flags = MountFlags::from_bits(welcome.flags)
             .map_err(|error| failed(format!("it restricts the mount in a way this version does not know: {error}")))?;
-        self.take_up_flags(flags, welcome.fixed_identity, welcome.flags_since);
+        self.take_up_flags(flags, welcome.fixed_identity, welcome.flags_since, None);
         // The server may have lost its newest commits, or applied some whose replies did not arrive.
         self.known_dirs.clear();
         let root = *self.root.get_or_init(|| welcome.root.ino);

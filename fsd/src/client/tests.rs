@@ -182,7 +182,7 @@ async fn act(peer: Peer, mut call: server::Call, seen: Rc<Seen>) {
         Act::Break => peer.close("the test breaks it"),
         Act::End(reason) => {
             let event = codec::encode(&Event::SessionEnded(reason.to_owned()));
-            peer.send_event(&event).await.unwrap();
+            peer.tell(&event).await.unwrap();
             std::future::pending::<()>().await;
         }
     }

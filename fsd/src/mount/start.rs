@@ -307,17 +307,31 @@ async fn work(post: Post, link: Rc<Link>, is_first: bool, end: &Arc<End>) {
 
 /// Lets the kernel's mount follow the restrictions that hold. Does not end.
 async fn restrict_kernel(shared: Arc<Shared>) {
-    let mut changed = shared.serving.session.flags_changed();
-    while changed.changed().await.is_ok() {
-        tracing::info!(flags = %*changed.borrow_and_update(), "other restrictions hold");
+    let Some(mut changed) = shared.serving.session.flags_changed() else { return };
+    let mut known = shared.serving.state.flags.current();
+    while let Some(receipt) = changed.recv().await {
+        let flags = shared.serving.state.flags.current();
+        if flags != known {
+            tracing::info!(%flags, "other restrictions hold");
+            known = flags;
+        }
         let shared = Arc::clone(&shared);
         // The kernel may ask this thread something meanwhile.
-        if let Err(panic) = tokio::task::spawn_blocking(move || shared.restrict_kernel()).await {
+        let mut restricting = tokio::task::spawn_blocking(move || shared.restrict_kernel());
+        let done = tokio::time::timeout(FOLLOW_MAX, &mut restricting).await;
+        drop(receipt);
+        let done = match done {
+            Ok(done) => done,
+            Err(_) => restricting.await,
+        };
+        if let Err(panic) = done {
             tracing::error!(%panic, "the kernel's mount keeps its restrictions");
         }
     }
 }
 
+/// The server is kept waiting so long for the kernel to follow. The daemon goes by the restrictions from the start.
+const FOLLOW_MAX: Duration = Duration::from_millis(500);
 /// Threads begin to serve within so long, or the mount is given up.
 const BEGIN_MAX: Duration = Duration::from_secs(20);
 /// How long a thread waits for blocking work when it serves no more.

@@ -145,7 +145,7 @@ async fn catch_up<A: TokenAuthority>(
         return Ok(());
     }
     let answer = server.authenticator.authenticate(&guest.token, Instant::now()).await;
-    go_by(&[(Arc::clone(volume), Arc::clone(session))], answer);
+    go_by(&[(Arc::clone(volume), Arc::clone(session))], answer, None);
     match session.is_live() {
         true => Ok(()),
         false => Err((SessionRefusal::TokenRejected, "the volume token was deleted or changed just now".to_owned())),

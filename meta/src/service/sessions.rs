@@ -25,7 +25,7 @@ use crate::engine::{Identity, SessionContext};
 const PEERS_MAX: usize = 512;
 /// A mount has so long to hang up after it was told that its session is over.
 const HANG_UP_MAX: Duration = Duration::from_secs(1);
-/// A mount has so long to take an event in; else it is told on its next connection.
+/// A mount has so long to act on an event; else it is told on its next connection.
 const EVENT_MAX: Duration = Duration::from_secs(1);
 
 /// A session that this process serves.
@@ -258,15 +258,15 @@ impl Session {
         self.is_confined.load(Ordering::Acquire) && !self.peers().iter().all(|peer| self.permits(peer))
     }
 
-    /// Tells the mount, on every connection, which restrictions hold now. A connection that does not take the word in
-    /// is closed: the next one learns it in its welcome.
+    /// Tells the mount, on every connection, which restrictions hold now, and waits until it acts by them. A connection
+    /// that does not take the word in is closed: the next one learns it in its welcome.
     pub(crate) async fn tell_flags(self: Arc<Self>) {
         let (flags, fixed_identity) = (self.flags().bits(), self.has_fixed_identity());
         let event = Event::FlagsChanged { flags, fixed_identity, since: self.flags_since() };
         let event = codec::encode(&event);
         let peers = self.peers();
         join_all(peers.iter().map(async |peer| {
-            if !matches!(timeout(EVENT_MAX, peer.send_event(&event)).await, Ok(Ok(()))) {
+            if !matches!(timeout(EVENT_MAX, peer.tell(&event)).await, Ok(Ok(()))) {
                 peer.close("restrictions changed");
             }
         }))
@@ -301,7 +301,7 @@ impl Session {
 /// Closing a connection overtakes the event, so a mount that listens is left to hang up itself.
 async fn dismiss(peer: &Peer, event: &[u8], reason: &str) {
     let told = async {
-        if peer.send_event(event).await.is_ok() {
+        if peer.tell(event).await.is_ok() {
             peer.closed().await;
         }
     };

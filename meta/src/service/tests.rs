@@ -184,7 +184,7 @@ impl Client {
     }
 
     async fn event(&self) -> Event {
-        let event = tokio::time::timeout(SOON, self.connection.next_event()).await.unwrap().unwrap();
+        let (event, _receipt) = tokio::time::timeout(SOON, self.connection.next_event()).await.unwrap().unwrap();
         codec::decode(&event).unwrap()
     }
 
@@ -469,10 +469,11 @@ async fn told_change_ends_a_session_though_the_answer_about_its_token_is_young()
     world.register.grants.lock().unwrap().remove(0);
     let told = Instant::now();
     let line = FeedLine::Change { sequence: 1, change: Change::TokenGone(id) };
-    assert!(world.server.as_ref().unwrap().ear().tell(line).await);
+    let acting = world.server.as_ref().unwrap().ear().tell(line).await.unwrap();
+    tokio::time::timeout(SOON, acting).await.expect("it acts");
+    assert_eq!(client.create(1, "late").await, Err(Refused::SessionEnded), "once it says that it acts by it");
     assert!(client.ended().await.contains("deleted"));
     assert!(told.elapsed() < Duration::from_millis(500), "{:?}", told.elapsed());
-    assert_eq!(client.create(1, "late").await, Err(Refused::SessionEnded));
     kept.create(1, "file").await.unwrap();
     let (_, greeting) = world.client(&world.token, None).await;
     assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::TokenRejected, _)), "{greeting:?}");
@@ -489,8 +490,9 @@ async fn missed_changes_are_made_up_for_when_the_feed_is_back() {
     assert!(client.flags().await.ro);
     assert_eq!(client.create(1, "file").await, Err(Refused::Error(Errno::EROFS)));
     world.change(|grant| grant.flags = String::new());
-    ear.tell(FeedLine::Gap { sequence: 12 }).await;
-    assert!(!client.flags().await.ro);
+    let acting = ear.tell(FeedLine::Gap { sequence: 12 }).await.unwrap();
+    let (flags, ()) = tokio::join!(client.flags(), acting);
+    assert!(!flags.ro, "the server acts by it when the mount does");
     client.create(2, "file").await.unwrap();
 }
 

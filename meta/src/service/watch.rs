@@ -4,6 +4,7 @@
 //! answer about it grew old. On a thread of its own, so that neither sweeping nor a slow answer delays a revocation.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,15 +15,15 @@ use futures_util::stream::FuturesUnordered;
 use proto::Timespec;
 use proto::feed::{Change, FeedLine};
 use proto::rest::{SessionChange, TokenGrant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::MissedTickBehavior;
 
-use super::Server;
 use super::breaches::Tally;
 use super::hosted::{HostedVolume, limits};
 use super::journal::Subject;
 use super::sessions::{Adopted, Session};
+use super::{Server, Word};
 
 /// A round over the tokens in use.
 const ROUND: Duration = Duration::from_millis(500);
@@ -32,12 +33,15 @@ const ASKED_AT_ONCE: usize = 32;
 /// A session where it is.
 pub(super) type Place = (Arc<HostedVolume>, Arc<Session>);
 
+/// Held until a change is acted on, where somebody wants to know.
+pub(super) type Awaited = Option<Arc<oneshot::Sender<Infallible>>>;
+
 type Asking<'a> = FuturesUnordered<LocalBoxFuture<'a, TokenMark>>;
 
 /// Goes on until told to stop.
 pub(super) async fn run<A: TokenAuthority>(
     server: Arc<Server<A>>,
-    lines: mpsc::Receiver<FeedLine>,
+    lines: mpsc::Receiver<Word>,
     mut stop: watch::Receiver<bool>,
 ) {
     tokio::select! {
@@ -46,7 +50,7 @@ pub(super) async fn run<A: TokenAuthority>(
     }
 }
 
-async fn watch_tokens<A: TokenAuthority>(server: &Server<A>, mut lines: mpsc::Receiver<FeedLine>) {
+async fn watch_tokens<A: TokenAuthority>(server: &Server<A>, mut lines: mpsc::Receiver<Word>) {
     let mut round = tokio::time::interval(ROUND);
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut asking, mut asked) = (Asking::new(), HashSet::new());
@@ -54,11 +58,12 @@ async fn watch_tokens<A: TokenAuthority>(server: &Server<A>, mut lines: mpsc::Re
     loop {
         tokio::select! {
             biased;
-            Some(line) = lines.recv() => {
-                for (mark, places) in concerned(server, line) {
+            Some(Word { line, acted }) = lines.recv() => {
+                let acted = Some(Arc::new(acted));
+                for (mark, places) in concerned(server, line, &acted) {
                     // One that is asked about already comes back with the new answer: the old one was revoked.
                     asked.insert(mark);
-                    asking.push(Box::pin(ask(server, mark, places)));
+                    asking.push(Box::pin(ask(server, mark, places, acted.clone())));
                 }
             }
             Some(mark) = asking.next() => drop(asked.remove(&mark)),
@@ -69,9 +74,9 @@ async fn watch_tokens<A: TokenAuthority>(server: &Server<A>, mut lines: mpsc::Re
                 soonest = next_expiry(&sessions);
                 for (mark, places) in by_token(sessions) {
                     match server.authenticator.cached(&mark, Instant::now()) {
-                        Some(grant) => take_up(&places, &grant),
+                        Some(grant) => take_up(&places, &grant, None),
                         None if asking.len() < ASKED_AT_ONCE && asked.insert(mark) => {
-                            asking.push(Box::pin(ask(server, mark, places)));
+                            asking.push(Box::pin(ask(server, mark, places, None)));
                         }
                         None => {}
                     }
@@ -82,7 +87,11 @@ async fn watch_tokens<A: TokenAuthority>(server: &Server<A>, mut lines: mpsc::Re
 }
 
 /// Acts on a line; returns the tokens to ask about.
-fn concerned<A: TokenAuthority>(server: &Server<A>, line: FeedLine) -> HashMap<TokenMark, Vec<Place>> {
+fn concerned<A: TokenAuthority>(
+    server: &Server<A>,
+    line: FeedLine,
+    awaited: &Awaited,
+) -> HashMap<TokenMark, Vec<Place>> {
     let change = match line {
         FeedLine::Beat | FeedLine::Start { complete: true, .. } => return HashMap::new(),
         FeedLine::Start { complete: false, .. } | FeedLine::Gap { .. } => {
@@ -100,8 +109,8 @@ fn concerned<A: TokenAuthority>(server: &Server<A>, line: FeedLine) -> HashMap<T
     });
     let concerned: Vec<Place> = concerned.collect();
     match change {
-        Change::TokenGone(_) => cut(concerned, TOKEN_GONE),
-        Change::VolumeGone(_) => cut(concerned, "the volume was deleted"),
+        Change::TokenGone(_) => cut_and_tell(concerned, TOKEN_GONE, awaited),
+        Change::VolumeGone(_) => cut_and_tell(concerned, "the volume was deleted", awaited),
         Change::TokenChanged(_) | Change::VolumeChanged(_) => return by_token(concerned),
     }
     HashMap::new()
@@ -110,25 +119,30 @@ fn concerned<A: TokenAuthority>(server: &Server<A>, line: FeedLine) -> HashMap<T
 const TOKEN_GONE: &str = "the volume token was deleted or replaced";
 
 /// Asks about a token, and lets its sessions go by the answer.
-async fn ask<A: TokenAuthority>(server: &Server<A>, mark: TokenMark, places: Vec<Place>) -> TokenMark {
+async fn ask<A: TokenAuthority>(
+    server: &Server<A>,
+    mark: TokenMark,
+    places: Vec<Place>,
+    awaited: Awaited,
+) -> TokenMark {
     if let Some((_, session)) = places.first() {
         let answer = server.authenticator.authenticate(&session.token, Instant::now()).await;
-        go_by(&places, answer);
+        go_by(&places, answer, awaited);
     }
     mark
 }
 
 /// Lets sessions of one token go by an answer about it. Without an answer they go on.
-pub(super) fn go_by(places: &[Place], answer: Result<Arc<TokenGrant>, AuthError>) {
+pub(super) fn go_by(places: &[Place], answer: Result<Arc<TokenGrant>, AuthError>, awaited: Awaited) {
     match answer {
-        Ok(grant) => take_up(places, &grant),
-        Err(AuthError::Rejected | AuthError::Ended) => cut(places.to_vec(), TOKEN_GONE),
+        Ok(grant) => take_up(places, &grant, awaited),
+        Err(AuthError::Rejected | AuthError::Ended) => cut_and_tell(places.to_vec(), TOKEN_GONE, &awaited),
         Err(AuthError::Unavailable(_)) => {}
     }
 }
 
 /// Lets sessions take up what their token opens now, where they did not yet.
-fn take_up(places: &[Place], grant: &Arc<TokenGrant>) {
+fn take_up(places: &[Place], grant: &Arc<TokenGrant>, awaited: Awaited) {
     for (volume, session) in places {
         if session.goes_by(grant) {
             continue;
@@ -138,7 +152,11 @@ fn take_up(places: &[Place], grant: &Arc<TokenGrant>) {
             Adopted::Quietly => {}
             Adopted::WithFlags => {
                 tracing::info!(session = %session.id(), token = %session.token_id, flags = %session.flags(), "flags changed");
-                spawn_local(Arc::clone(session).tell_flags());
+                let (telling, awaited) = (Arc::clone(session).tell_flags(), awaited.clone());
+                spawn_local(async move {
+                    telling.await;
+                    drop(awaited);
+                });
             }
             Adopted::Never(reason) => {
                 cut(vec![(Arc::clone(volume), Arc::clone(session))], reason);
@@ -156,11 +174,20 @@ fn take_up(places: &[Place], grant: &Arc<TokenGrant>) {
 
 /// Ends sessions: first none of their requests is answered, then their mounts are told, then what they held is freed.
 pub(super) fn cut(places: Vec<Place>, reason: &str) {
+    cut_and_tell(places, reason, &None);
+}
+
+/// As [`cut`]; `awaited` is held until the mounts hung up, or had their time for that.
+fn cut_and_tell(places: Vec<Place>, reason: &str, awaited: &Awaited) {
     let mut ended = Vec::new();
     for place in places {
         let (volume, session) = &place;
         let Some(farewell) = session.end(reason) else { continue };
-        spawn_local(farewell);
+        let awaited = awaited.clone();
+        spawn_local(async move {
+            farewell.await;
+            drop(awaited);
+        });
         let told = match session.breaches.take() {
             Some(Tally { words, .. }) => format!("{reason}; requests refused before: {words}"),
             None => reason.to_owned(),

@@ -57,7 +57,7 @@ async fn attempts_are_counted_by_session_and_kind_and_told_in_few_lines() {
     let mut cut = WireClient::open(&stage.cluster, &doomed).await;
     cut.done(Request::Open { ino: things.mine, access: super::stage::BOTH, truncate: false }).await;
     misbehave(&mut cut, &things).await;
-    stage.cluster.run(&["configure", "delete", "volume-token", &doomed, "--force"]).success();
+    stage.cluster.run_beside(&["configure", "delete", "volume-token", &doomed, "--force"]).await.success();
     let id = cut.welcome.clone().unwrap().session.to_string();
     let of_it = || {
         let all = [lines(&stage.cluster, "session.breach"), lines(&stage.cluster, "session.end")].concat();

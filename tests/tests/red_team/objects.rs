@@ -77,7 +77,7 @@ async fn ids_of_a_session_that_is_over_are_dead() {
     let doomed = stage.cluster.create_token(&stage.volume, "/team", "");
     let mut first = WireClient::open(&stage.cluster, &doomed).await;
     let granted = first.grant(8).await;
-    stage.cluster.run(&["configure", "delete", "volume-token", &doomed, "--force"]).success();
+    stage.cluster.run_beside(&["configure", "delete", "volume-token", &doomed, "--force"]).await.success();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while first.ask(Request::StatFs).await != Err(Refused::SessionEnded) {
         assert!(std::time::Instant::now() < deadline, "the session outlives its token");

@@ -141,7 +141,7 @@ async fn deleted_token_ends_its_sessions_and_no_others() {
     let mut cut = WireClient::open(&stage.cluster, &doomed).await;
     cut.done(Request::GetAttr { ino: stage.things.mine }).await;
     let welcome = cut.welcome.clone().unwrap();
-    stage.cluster.run(&["configure", "delete", "volume-token", &doomed, "--force"]).success();
+    stage.cluster.run_beside(&["configure", "delete", "volume-token", &doomed, "--force"]).await.success();
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while cut.ask(Request::GetAttr { ino: stage.things.mine }).await != Err(Refused::SessionEnded) {
         assert!(std::time::Instant::now() < deadline, "the session outlives its token");

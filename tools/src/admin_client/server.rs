@@ -58,6 +58,11 @@ impl ServerClient {
         self.admin.feed(self.token.expose(), after).await.map_err(|error| error.with_hint(HINT))
     }
 
+    /// Says up to which change this server acts by what it heard.
+    pub async fn report_acts(&self, place: FeedPosition) -> Result<(), ClientError> {
+        self.admin.send("PUT", "/v1/meta-stores/self/acts", &[], self.token.expose(), Some(&place)).await.map(drop)
+    }
+
     /// Reports which volume tokens are in use.
     pub async fn report_tokens(&self, uses: &[TokenUse]) -> Result<(), ClientError> {
         self.admin.send("PUT", "/v1/volume-tokens/use", &[], self.token.expose(), Some(&uses)).await.map(drop)

@@ -28,7 +28,7 @@ fn echo_server(connections_max: usize) -> World {
             tokio::spawn(async move {
                 let peer = arrival.establish().await?;
                 peer.admit();
-                peer.send_event(b"welcome").await?;
+                peer.tell(b"welcome").await?;
                 while let Ok(mut call) = peer.accept().await {
                     tokio::spawn(async move {
                         let mut request = call.request(MESSAGE_MAX).await?.to_vec();
@@ -58,7 +58,10 @@ async fn calls_run_side_by_side_and_events_arrive() {
     let world = echo_server(100);
     let dialer = Dialer::new(world.addr, &Trust::Pinned(world.fingerprint)).unwrap();
     let connection = dialer.connect(world.addr).await.unwrap();
-    assert_eq!(&connection.next_event().await.unwrap()[..], b"welcome");
+    let (event, receipt) = connection.next_event().await.unwrap();
+    assert_eq!(&event[..], b"welcome");
+    assert_eq!(connection.call(b"abc", Duration::from_millis(100)).await, Err(CallError::Deadline), "it waits");
+    drop(receipt);
     let large = vec![7; MESSAGE_MAX];
     let (one, two) = tokio::join!(connection.call(b"abc", SOON), connection.call(&large, SOON));
     assert_eq!(&one.unwrap()[..], b"cba");

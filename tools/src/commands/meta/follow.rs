@@ -1,11 +1,15 @@
-//! Following what the admin server tells unasked, for as long as the metadata server runs.
+//! Following what the admin server tells unasked, for as long as the metadata server runs, and telling it how far the
+//! server acts by that.
 
 use std::time::Duration;
 
 use ::meta::Ear;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use proto::feed::{FeedLine, FeedPosition};
+use tokio::sync::mpsc;
 
-use crate::admin_client::{ClientError, ServerClient};
+use crate::admin_client::{ClientError, Feed, ServerClient};
 
 /// Pause before the feed is opened again, at first and at the most: changes wait for it.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -31,6 +35,12 @@ pub(super) async fn follow(admin: ServerClient, ear: Ear) {
     }
 }
 
+/// Changes that the server does not act by yet, or that were not reported. Beyond that the later ones speak for all.
+const UNREPORTED_MAX: usize = 1024;
+
+/// A change that the server was told of: ends, with its place, when it acts by it.
+type Acting = BoxFuture<'static, FeedPosition>;
+
 /// Follows one answer to its end. `place`: the last change that the server was told of. `was_open`: set when it began.
 async fn listen(
     admin: &ServerClient,
@@ -38,7 +48,21 @@ async fn listen(
     place: &mut Option<FeedPosition>,
     was_open: &mut bool,
 ) -> Result<(), ClientError> {
-    let mut feed = admin.feed(*place).await?;
+    let feed = admin.feed(*place).await?;
+    let (told, acting) = mpsc::channel(UNREPORTED_MAX);
+    tokio::select! {
+        outcome = hear(feed, ear, place, was_open, &told) => outcome,
+        () = report(admin, acting) => unreachable!("the sender is here"),
+    }
+}
+
+async fn hear(
+    mut feed: Feed,
+    ear: &Ear,
+    place: &mut Option<FeedPosition>,
+    was_open: &mut bool,
+    told: &mpsc::Sender<Acting>,
+) -> Result<(), ClientError> {
     loop {
         let line = feed.next().await?;
         match (line, place.as_mut()) {
@@ -50,8 +74,36 @@ async fn listen(
             // A server that begins without a start is none of this version; it tells nothing that could be missed.
             (FeedLine::Change { .. } | FeedLine::Gap { .. } | FeedLine::Beat, _) => {}
         }
-        if line != FeedLine::Beat && !ear.tell(line).await {
-            return Ok(());
+        if line == FeedLine::Beat {
+            continue;
+        }
+        let Some(acting) = ear.tell(line).await else { return Ok(()) };
+        if let Some(place) = *place {
+            let _ = told.try_send(acting.map(move |()| place).boxed());
+        }
+    }
+}
+
+/// Tells the admin server how far the server acts by what it heard, until there is nothing to come.
+async fn report(admin: &ServerClient, mut told: mpsc::Receiver<Acting>) {
+    let mut next = told.recv().await;
+    while let Some(acting) = next.take() {
+        let mut place = acting.await;
+        while let Ok(mut acting) = told.try_recv() {
+            match (&mut acting).now_or_never() {
+                Some(later) => place = later,
+                None => {
+                    next = Some(acting);
+                    break;
+                }
+            }
+        }
+        // Who waits for it waits for a while only; where the way is cut, the feed is about to end too.
+        if let Err(error) = admin.report_acts(place).await {
+            tracing::debug!(%error, "the admin server does not hear that changes are acted on");
+        }
+        if next.is_none() {
+            next = told.recv().await;
         }
     }
 }

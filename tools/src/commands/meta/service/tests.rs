@@ -54,7 +54,7 @@ async fn deleted_token_ends_its_session_within_seconds_and_opens_no_other() {
     assert!(matches!(greeting, Greeting::Welcome(_)), "{greeting:?}");
     let token_id = volume["token_id"].as_str().unwrap().to_owned();
     admin.configure().delete("volume-tokens", &[token_id]).await.unwrap();
-    let event = tokio::time::timeout(SOON, connection.next_event()).await.unwrap().unwrap();
+    let (event, _receipt) = tokio::time::timeout(SOON, connection.next_event()).await.unwrap().unwrap();
     assert!(matches!(codec::decode(&event).unwrap(), Event::SessionEnded(_)));
     let (_dialer, _connection, greeting) = greet(&service, token).await;
     assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::TokenRejected, _)), "{greeting:?}");
