@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::fs::{FlockOperation, fcntl_lock};
 use serde::{Deserialize, Serialize};
 
 use crate::crew::Crew;
@@ -34,6 +35,10 @@ const WRITE_EVERY: Duration = Duration::from_millis(2);
 enum Contest {
     /// Two processes: each waits for the other's change of a file, and changes it.
     HandOver,
+    /// One process locks a file and gives the lock up: nobody else wants it.
+    Lock,
+    /// Two processes: each locks the file, changes what the other one wrote, and gives the lock up.
+    LockInTurn,
     /// Whoever makes a name that all try to make has it, and removes it.
     Name,
     /// One process changes a file, the others read it, each time anew.
@@ -41,13 +46,15 @@ enum Contest {
 }
 
 pub(crate) fn all() -> Vec<Box<dyn Work>> {
-    vec![Box::new(Contest::HandOver), Box::new(Contest::Name), Box::new(Contest::Watch)]
+    use Contest as C;
+    [C::HandOver, C::Lock, C::LockInTurn, C::Name, C::Watch].map(|contest| Box::new(contest) as Box<dyn Work>).into()
 }
 
 impl Contest {
     fn processes(self) -> u32 {
         match self {
-            Self::HandOver => 2,
+            Self::Lock => 1,
+            Self::HandOver | Self::LockInTurn => 2,
             Self::Name => CONTENDERS,
             Self::Watch => 1 + READERS,
         }
@@ -58,6 +65,10 @@ impl Work for Contest {
     fn figures(&self) -> Vec<Figure> {
         let (id, title) = match self {
             Self::HandOver => ("hand-over", "one file to and fro between 2 mounts: seen, written, closed".to_owned()),
+            Self::Lock => ("lock", "lock and unlock a file that nobody else wants (fcntl)".to_owned()),
+            Self::LockInTurn => {
+                ("lock-in-turn", "2 mounts want one lock (fcntl): taken, number read and written, given up".to_owned())
+            }
             Self::Name => ("name", format!("{CONTENDERS} processes over all mounts want one name: made, removed")),
             Self::Watch => {
                 ("watch", format!("{READERS} readers of a file that another mount changes: open, read, close"))
@@ -117,6 +128,8 @@ impl Duty for Contending {
         let until = Until::seconds(self.job.seconds);
         let contended = match self.job.contest {
             Contest::HandOver => self.hand_over(until, tally),
+            Contest::Lock => self.lock(until, tally),
+            Contest::LockInTurn => self.lock_in_turn(until, tally),
             Contest::Name => self.take_name(until, tally),
             Contest::Watch if self.job.process == 0 => self.change(until, tally),
             Contest::Watch => self.watch(until, tally),
@@ -139,6 +152,39 @@ impl Contending {
             }
         }
         Ok(())
+    }
+
+    fn lock(&self, until: Until, tally: &mut Tally) -> Result<()> {
+        let file = self.open()?;
+        while is_on(until, tally) {
+            tally.time(|| {
+                fcntl_lock(&file, FlockOperation::LockExclusive)?;
+                fcntl_lock(&file, FlockOperation::Unlock)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Time is from the wish for the lock to its end.
+    fn lock_in_turn(&self, until: Until, tally: &mut Tally) -> Result<()> {
+        let (file, mut last) = (self.open()?, 0);
+        while is_on(until, tally) {
+            last = tally.time(|| {
+                fcntl_lock(&file, FlockOperation::LockExclusive)?;
+                let mut number = [0; 8];
+                file.read_exact_at(&mut number, 0)?;
+                let number = u64::from_le_bytes(number);
+                ensure!(number >= last, "the file went back from change {last} to change {number}");
+                file.write_all_at(&(number + 1).to_le_bytes(), 0)?;
+                fcntl_lock(&file, FlockOperation::Unlock)?;
+                Ok(number + 1)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> std::io::Result<File> {
+        File::options().read(true).write(true).open(&self.path)
     }
 
     fn take_name(&self, until: Until, tally: &mut Tally) -> Result<()> {
