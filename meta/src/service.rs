@@ -60,7 +60,7 @@ pub struct MetaSettings {
     pub sync: bool,
     /// How long tokens are trusted without asking the admin server again.
     pub authenticator: AuthenticatorSettings,
-    /// How long a session without a connection keeps its open files and locks.
+    /// How long a session without a connection keeps its open files and locks, where no mount is made in its place.
     pub session_grace: Duration,
 }
 

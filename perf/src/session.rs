@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
@@ -40,7 +41,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens one with `token` from a socket of its own; `place` names it in the server's log.
+    /// Opens one with `token` from a socket of its own; `place`, with a number behind it, names it in the server's log.
     pub(crate) async fn open(server: &Server, token: &VolumeToken, place: &str) -> Result<Self> {
         Self::open_from(server.dialer()?, server, token, place).await
     }
@@ -53,7 +54,10 @@ impl Session {
         place: &str,
     ) -> Result<Self> {
         let connection = dialer.connect(server.addr).await?;
-        let hello = Hello::new(token.expose(), concat!("flexfs bench ", env!("CARGO_PKG_VERSION")), place);
+        // A place of its own: a session in the place of another asks whether that is still there.
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let place = format!("{place} {}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let hello = Hello::new(token.expose(), concat!("flexfs bench ", env!("CARGO_PKG_VERSION")), &place);
         let answer =
             connection.call(&codec::encode(&hello), DEADLINE).await.map_err(|error| anyhow!("greeting: {error}"))?;
         match codec::decode(&answer)? {

@@ -42,7 +42,8 @@ pub struct Hello {
     pub flags: u32,
     /// Program version, for logs.
     pub client: String,
-    /// Host name and mount point, for logs and lists of sessions.
+    /// Host name and mount point, for logs and lists of sessions. A session of the same token in the same place ends when
+    /// another one is opened there, unless its mount still answers.
     pub place: String,
     /// The session to join or to resume, with its key.
     pub resume: Option<(SessionId, SessionKey)>,
@@ -210,6 +211,8 @@ pub enum Event {
         /// Since when, in microseconds since 1970: of two words the newer counts.
         since: i64,
     },
+    /// Is the mount still there? A receipt says so.
+    Ping,
 }
 
 /// Mount flags as bits of a message. The names and the rules are `auth`'s.

@@ -1,5 +1,6 @@
 //! A client that speaks the wire protocol by hand: what a hostile mount could do.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proto::{
@@ -54,9 +55,10 @@ impl WireClient {
         (client, greeting)
     }
 
-    /// A greeting as an honest mount says it.
+    /// A greeting as an honest mount says it, each in another place.
     pub fn hello(token: &str) -> Hello {
-        Hello::new(token, "by hand", "a test")
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        Hello::new(token, "by hand", &format!("test {}", COUNT.fetch_add(1, Ordering::Relaxed)))
     }
 
     /// Greets in these words; `None` where the server does not answer with a greeting.

@@ -195,7 +195,9 @@ fn bad_bounds_get_one_clear_line() {
         assert_eq!(outcome.status, 2, "{outcome:?}");
         assert!(outcome.stderr.contains(flag) && outcome.stderr.contains(word), "{outcome:?}");
     }
-    for (flag, value) in [("--authTTL", "0s"), ("--authGrace", "2d"), ("--authNegativeTTL", "1h")] {
+    for (flag, value) in
+        [("--authTTL", "0s"), ("--authGrace", "2d"), ("--authNegativeTTL", "1h"), ("--sessionGrace", "1s")]
+    {
         let outcome = cluster.run(&["meta", "start", flag, value]);
         assert_eq!(outcome.status, 2, "{outcome:?}");
         assert!(outcome.stderr.contains(flag) && outcome.stderr.contains(value), "{outcome:?}");

@@ -104,6 +104,7 @@ impl Link {
                             // What a flag of a later version forbids is not known here.
                             Err(error) => return self.session.end(&format!("restricted by the server: {error}")),
                         },
+                        Ok(Event::Ping) => {}
                         Err(error) => tracing::warn!(%error, "event of the metadata server cannot be read"),
                     }
                 }

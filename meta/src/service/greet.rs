@@ -6,11 +6,13 @@ use std::sync::atomic::{Ordering, fence};
 use std::time::Instant;
 
 use auth::{AuthError, MountFlags, TokenAuthority, TokenMark, VolumeToken};
+use futures_util::future::join_all;
 use proto::rest::{SessionChange, TokenGrant};
 use proto::{
     Attr, Caller, Errno, Hello, InodeId, Refused, Reply, Request, RequestFrame, SessionId, SessionKey, SessionRefusal,
     Timespec, VERSION_MAX, VERSION_MIN, Welcome, codec,
 };
+use tokio::task::spawn_local;
 use uuid::Uuid;
 
 use super::Server;
@@ -100,7 +102,7 @@ pub(super) async fn greet<A: TokenAuthority>(
     let guest = Guest { token, mark, grant, bounds, requested, client, place, from, journal };
     let (session, key) = match hello.resume {
         Some((id, key)) => (rejoin(&volume, &guest, id, key)?, key),
-        None => open(&volume, &guest)?,
+        None => open(&volume, &guest).await?,
     };
     catch_up(server, &volume, &session, &guest).await?;
     let welcome = Welcome {
@@ -203,7 +205,7 @@ async fn authenticate<A: TokenAuthority>(
     }
 }
 
-fn open(volume: &Arc<HostedVolume>, guest: &Guest) -> Result<(Arc<Session>, SessionKey), Refusal> {
+async fn open(volume: &Arc<HostedVolume>, guest: &Guest) -> Result<(Arc<Session>, SessionKey), Refusal> {
     let Guest { grant, bounds, .. } = guest;
     let root = volume.engine.resolve(&grant.mount_path).map_err(|_| {
         let path = &grant.mount_path;
@@ -213,10 +215,13 @@ fn open(volume: &Arc<HostedVolume>, guest: &Guest) -> Result<(Arc<Session>, Sess
     let session = Arc::new(guest.session(SessionId(Uuid::new_v4()), root.ino));
     let mount_path = grant.mount_path.clone();
     let record = SessionRecord { mount_path, ..SessionRecord::new(&session.context(), &key, grant.token_id, now()) };
-    let replaced =
-        volume.admit(&session, bounds.mounts_max).map_err(|reason| (SessionRefusal::TooManySessions, reason))?;
-    if let Some(replaced) = replaced {
-        cut(vec![(Arc::clone(volume), replaced)], "another mount was made in its place");
+    let former = volume.former(&session);
+    let mut admitted = volume.admit(&session, bounds.mounts_max);
+    if admitted.is_err() && succeed(volume, former.clone()).await > 0 {
+        admitted = volume.admit(&session, bounds.mounts_max);
+    }
+    if let Some(replaced) = admitted.map_err(|reason| (SessionRefusal::TooManySessions, reason))? {
+        cut(vec![(Arc::clone(volume), replaced)], IN_ITS_PLACE);
     }
     volume.engine.open_session(record).map_err(|error| {
         volume.dismiss(session.id());
@@ -224,7 +229,23 @@ fn open(volume: &Arc<HostedVolume>, guest: &Guest) -> Result<(Arc<Session>, Sess
         (SessionRefusal::Unavailable, "the session cannot be recorded: see the server's log".to_owned())
     })?;
     guest.tell(session.id(), SessionChange::Start);
+    if !former.is_empty() {
+        let volume = Arc::clone(volume);
+        spawn_local(async move { succeed(&volume, former).await });
+    }
     Ok((session, key))
+}
+
+const IN_ITS_PLACE: &str = "another mount was made in its place";
+
+/// Ends those of `former` sessions whose mounts are not there any more, and returns their number: what they hold, others
+/// would wait for. A mount that was taken away while it was in use is still there.
+async fn succeed(volume: &Arc<HostedVolume>, former: Vec<Arc<Session>>) -> usize {
+    let asked = former.into_iter().map(|session| async move { (session.answers().await, session) });
+    let silent: Vec<_> = join_all(asked).await.into_iter().filter(|(answers, _)| !answers).collect();
+    let count = silent.len();
+    cut(silent.into_iter().map(|(_, session)| (Arc::clone(volume), session)).collect(), IN_ITS_PLACE);
+    count
 }
 
 /// Joins a session of this process, or takes one up again that an earlier process recorded.

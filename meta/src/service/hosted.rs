@@ -23,6 +23,8 @@ use crate::store::{DatabaseUse, FjallDatabase, FjallKv};
 const SESSIONS_MAX: usize = 16_384;
 /// Sessions that one token opens: a leaked one must leave room for the others.
 const TOKEN_SESSIONS_MAX: usize = 1024;
+/// Sessions that one new one asks whether they are still there.
+const FORMER_MAX: usize = 4;
 
 /// One volume in service.
 pub(crate) struct HostedVolume {
@@ -80,6 +82,15 @@ impl HostedVolume {
         }
         self.sessions.insert(session.id(), Arc::clone(session));
         Ok(replaced)
+    }
+
+    /// Sessions in whose place `session` is about to be: of the same token, under the same words; a few at the most.
+    pub(crate) fn former(&self, session: &Session) -> Vec<Arc<Session>> {
+        let is_former = |other: &Session| {
+            other.token_id == session.token_id && other.place == session.place && other.id() != session.id()
+        };
+        let former = self.sessions.iter().filter(|other| is_former(other) && other.is_live());
+        former.map(|other| Arc::clone(other.value())).take(FORMER_MAX).collect()
     }
 
     /// Sessions of a token that an earlier process recorded and no mount took up again yet.

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use auth::{MountFlags, TokenMark, VolumeToken};
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use proto::rest::TokenGrant;
 use proto::{Event, InodeId, SessionId, SessionRefusal, Timespec, codec};
 use tokio::time::timeout;
@@ -25,6 +27,9 @@ use crate::engine::{Identity, SessionContext};
 const PEERS_MAX: usize = 512;
 /// A mount has so long to hang up after it was told that its session is over.
 const HANG_UP_MAX: Duration = Duration::from_secs(1);
+/// A mount is asked so often whether it is there, and has so long to answer each time.
+const PINGS: u32 = 3;
+const PING_MAX: Duration = Duration::from_secs(1);
 /// A mount has so long to act on an event; else it is told on its next connection.
 const EVENT_MAX: Duration = Duration::from_secs(1);
 
@@ -271,6 +276,28 @@ impl Session {
             }
         }))
         .await;
+    }
+
+    /// Whether the mount is still there: one of its connections answers, also one that it makes meanwhile.
+    pub(crate) async fn answers(&self) -> bool {
+        let event = codec::encode(&Event::Ping);
+        for _ in 0..PINGS {
+            let peers = self.peers();
+            let mut pings: FuturesUnordered<_> = peers.iter().map(|peer| peer.tell(&event)).collect();
+            let answered = async {
+                while let Some(told) = pings.next().await {
+                    if told.is_ok() {
+                        return;
+                    }
+                }
+                // There is no connection, or none that lives.
+                std::future::pending::<()>().await;
+            };
+            if timeout(PING_MAX, answered).await.is_ok() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Ends the session: no request is answered from here on. `None` where it was over already. The farewell is to be

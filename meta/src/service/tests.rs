@@ -137,8 +137,17 @@ impl World {
     }
 
     async fn client(&self, token: &VolumeToken, resume: Option<(SessionId, SessionKey)>) -> (Client, Greeting) {
+        self.greeted(&Hello { resume, ..hello(token) }).await
+    }
+
+    /// Somebody at a place that others may have been at.
+    async fn client_at(&self, place: &str) -> (Client, Greeting) {
+        self.greeted(&Hello { place: place.to_owned(), ..hello(&self.token) }).await
+    }
+
+    async fn greeted(&self, hello: &Hello) -> (Client, Greeting) {
         let (dialer, connection) = self.connection().await;
-        let greeting = codec::decode(&connection.call(&hello(token, resume), SOON).await.unwrap()).unwrap();
+        let greeting = codec::decode(&connection.call(&codec::encode(hello), SOON).await.unwrap()).unwrap();
         (Client { connection, _dialer: dialer }, greeting)
     }
 
@@ -150,8 +159,9 @@ impl World {
     }
 }
 
-fn hello(token: &VolumeToken, resume: Option<(SessionId, SessionKey)>) -> Vec<u8> {
-    codec::encode(&Hello { resume, ..Hello::new(token.expose(), "test", "test") })
+/// A greeting in a place of its own.
+fn hello(token: &VolumeToken) -> Hello {
+    Hello::new(token.expose(), "test", &Uuid::new_v4().to_string())
 }
 
 struct Client {
@@ -355,7 +365,7 @@ async fn mount_that_vanishes_while_it_is_greeted_leaves_no_session() {
     let world = World::with_grace(Duration::from_millis(100));
     *world.register.slow.lock().unwrap() = Some((world.token.clone(), Duration::from_millis(300)));
     let (_dialer, connection) = world.connection().await;
-    let greeting = connection.call(&hello(&world.token, None), Duration::from_millis(100)).await;
+    let greeting = connection.call(&codec::encode(&hello(&world.token)), Duration::from_millis(100)).await;
     assert!(greeting.is_err());
     connection.close("gone");
     world.sessions_become(1).await;
@@ -420,7 +430,8 @@ async fn mount_that_is_over_ends_its_session_and_one_that_is_cut_off_does_not() 
 async fn token_has_the_mounts_that_it_may_and_a_new_one_in_the_same_place_follows_a_lost_one() {
     let mut world = World::new();
     world.change(|grant| grant.mounts_max = 1);
-    let (first, welcome) = world.welcome(&world.token).await;
+    let (first, greeting) = world.client_at("host:/mnt").await;
+    let Greeting::Welcome(welcome) = greeting else { panic!("{greeting:?}") };
     let full = |greeting: &Greeting| matches!(greeting, Greeting::Sorry(SessionRefusal::TooManySessions, reason) if reason.contains("(1)"));
     let (_, greeting) = world.client(&world.token, None).await;
     assert!(full(&greeting), "{greeting:?}");
@@ -428,18 +439,60 @@ async fn token_has_the_mounts_that_it_may_and_a_new_one_in_the_same_place_follow
     world.restart().await;
     let (_, greeting) = world.client(&world.token, None).await;
     assert!(full(&greeting), "{greeting:?}");
-    let (again, greeting) = world.client(&world.token, Some((welcome.session, welcome.key))).await;
+    let resume = Some((welcome.session, welcome.key));
+    let (again, greeting) =
+        world.greeted(&Hello { place: "host:/mnt".to_owned(), resume, ..hello(&world.token) }).await;
     assert!(matches!(greeting, Greeting::Welcome(_)), "{greeting:?}");
     drop(first);
     again.connection.close("the network");
-    let replaced = async {
-        while full(&world.client(&world.token, None).await.1) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(SOON, replaced).await.expect("the lost mount's place is given to the next in it");
+    let (_, greeting) = world.client(&world.token, None).await;
+    assert!(full(&greeting), "{greeting:?}");
+    let (_next, greeting) = world.client_at("host:/mnt").await;
+    assert!(matches!(greeting, Greeting::Welcome(_)), "{greeting:?}");
     let (_, greeting) = world.client(&world.token, Some((welcome.session, welcome.key))).await;
     assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::SessionUnknown, _)), "{greeting:?}");
+}
+
+#[tokio::test]
+async fn mount_that_is_silent_is_followed_by_another_in_its_place() {
+    let world = World::new();
+    let (silent, greeting) = world.client_at("host:/mnt").await;
+    let Greeting::Welcome(welcome) = greeting else { panic!("{greeting:?}") };
+    silent.create(1, "file").await.unwrap();
+    let (next, greeting) = world.client_at("host:/mnt").await;
+    assert!(matches!(greeting, Greeting::Welcome(_)), "{greeting:?}");
+    assert_eq!(silent.event().await, Event::Ping, "it is asked, and answers here a little late");
+    next.create(1, "other").await.unwrap();
+    let (_elsewhere, _) = world.client_at("host:/other").await;
+    let (third, _) = world.client_at("host:/mnt").await;
+    world.sessions_become(2).await;
+    for ended in [&silent, &next] {
+        assert_eq!(ended.create(2, "late").await, Err(Refused::SessionEnded));
+    }
+    third.create(1, "third").await.unwrap();
+    let (_, greeting) = world.client(&world.token, Some((welcome.session, welcome.key))).await;
+    assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::SessionUnknown, _)), "{greeting:?}");
+}
+
+#[tokio::test]
+async fn mount_that_answers_goes_on_beside_another_in_its_place() {
+    let world = World::new();
+    let (first, _) = world.client_at("host:/mnt").await;
+    let answering = {
+        let connection = first.connection.clone();
+        tokio::spawn(async move { connection.next_event().await.map(drop) })
+    };
+    let (next, _) = world.client_at("host:/mnt").await;
+    answering.await.unwrap().unwrap();
+    // Both are asked by the next one.
+    let (_third, _) = world.client_at("host:/mnt").await;
+    let connections = [&first, &next].map(|client| client.connection.clone());
+    let asked = connections.map(|connection| tokio::spawn(async move { connection.next_event().await.map(drop) }));
+    for asked in asked {
+        asked.await.unwrap().unwrap();
+    }
+    first.create(1, "first").await.unwrap();
+    next.create(1, "next").await.unwrap();
 }
 
 #[tokio::test]
@@ -470,10 +523,10 @@ async fn told_change_ends_a_session_though_the_answer_about_its_token_is_young()
     let told = Instant::now();
     let line = FeedLine::Change { sequence: 1, change: Change::TokenGone(id) };
     let acting = world.server.as_ref().unwrap().ear().tell(line).await.unwrap();
-    tokio::time::timeout(SOON, acting).await.expect("it acts");
-    assert_eq!(client.create(1, "late").await, Err(Refused::SessionEnded), "once it says that it acts by it");
     assert!(client.ended().await.contains("deleted"));
     assert!(told.elapsed() < Duration::from_millis(500), "{:?}", told.elapsed());
+    assert_eq!(client.create(1, "late").await, Err(Refused::SessionEnded));
+    tokio::time::timeout(SOON, acting).await.expect("a mount that does not hang up is not waited for without end");
     kept.create(1, "file").await.unwrap();
     let (_, greeting) = world.client(&world.token, None).await;
     assert!(matches!(greeting, Greeting::Sorry(SessionRefusal::TokenRejected, _)), "{greeting:?}");

@@ -123,6 +123,9 @@ struct Start {
     /// How long known tokens open sessions while the admin server is away: 0s to 24h
     #[arg(long = "authGrace", value_name = "DURATION", default_value = "10m", value_parser = auth_grace)]
     auth_grace: Duration,
+    /// How long a mount that lost its connection keeps its open files and locks: 30s to 1h
+    #[arg(long = "sessionGrace", value_name = "DURATION", default_value = "5m", value_parser = session_grace)]
+    session_grace: Duration,
     #[command(flatten)]
     tls: TlsFiles,
     #[command(flatten)]
@@ -139,6 +142,10 @@ fn auth_negative_ttl(text: &str) -> Result<Duration, String> {
 
 fn auth_grace(text: &str) -> Result<Duration, String> {
     bounded(text, 0, 24 * 3600, "0s to 24h")
+}
+
+fn session_grace(text: &str) -> Result<Duration, String> {
+    bounded(text, 30, 3600, "30s to 1h")
 }
 
 /// A duration of `min` to `max` seconds.
@@ -244,6 +251,7 @@ impl Start {
         settings.authenticator.positive_ttl = self.auth_ttl;
         settings.authenticator.negative_ttl = self.auth_negative_ttl;
         settings.authenticator.grace = self.auth_grace;
+        settings.session_grace = self.session_grace;
         Ok(settings)
     }
 }
