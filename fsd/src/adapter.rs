@@ -10,11 +10,11 @@ mod operation;
 mod parse;
 mod present;
 
-pub(crate) use answer::{Answer, Encoded, OpenHints, encode};
+pub(crate) use answer::{Answer, Encoded, Locked, OpenHints, encode};
 pub(crate) use dirents::DirentBuffer;
 pub(crate) use fields::{Fields, bytes_of};
 pub(crate) use operation::{
-    Create, Fallocate, FallocateMode, Open, Operation, Read, ReadDir, Rename, SetAttr, SetXattr, Write,
+    Create, Fallocate, FallocateMode, Lock, Open, Operation, Read, ReadDir, Rename, SetAttr, SetXattr, Write,
 };
 pub(crate) use parse::{Incoming, parse};
 pub(crate) use present::{Presentation, SET_ID_BITS, node_id};

@@ -51,7 +51,7 @@ impl NullMount {
         let (kernel, device) =
             KernelMount::new(point, "null", MountFlags::default(), MountFlags::default(), Permissions::KernelFirst)?;
         let mut mount = Self { kernel, threads: Vec::new() };
-        let wishes = Wishes { transport, own_umask: false, max_pages: true, passthrough };
+        let wishes = Wishes { transport, own_umask: false, max_pages: true, passthrough, locks: false };
         let agreed = handshake(&device, mount.kernel.point(), wishes)?;
         if agreed != transport {
             let reason = format!("the kernel agreed to the transport {agreed} instead of {transport}");

@@ -9,7 +9,9 @@ mod dir;
 mod fallocate;
 mod flush;
 mod getattr;
+mod given_up;
 mod link;
+mod lock;
 mod lookup;
 mod make;
 mod open;
@@ -23,6 +25,7 @@ mod statfs;
 mod write;
 mod xattr;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use proto::{Attr, Caller, Errno, InodeId, Reply, Request, Timespec};
@@ -32,6 +35,8 @@ use crate::client::MetaClient;
 use crate::state::State;
 
 pub(crate) use flush::{flush_everything, write_back};
+pub(crate) use given_up::GivenUp;
+pub(crate) use lock::{Asking, WaitingRoom};
 pub(crate) use release::settle;
 
 /// What an operation works with.
@@ -47,6 +52,10 @@ pub(crate) struct Cx<C> {
     pub(crate) ino: InodeId,
     /// When the request was taken up.
     pub(crate) now: Timespec,
+    /// Whether anybody waits for the answer.
+    pub(crate) given_up: GivenUp,
+    /// Where it may wait for other programs.
+    pub(crate) room: Rc<WaitingRoom>,
 }
 
 /// Carries out `operation`.
@@ -69,7 +78,7 @@ pub(crate) async fn perform<C: MetaClient>(cx: &Cx<C>, operation: Operation) -> 
         Operation::Read(read) => read::read(cx, read).await,
         Operation::Write(write) => write::write(cx, write).await,
         Operation::Fallocate(range) => fallocate::fallocate(cx, range).await,
-        Operation::Flush { handle } => flush::flush(cx, handle).await,
+        Operation::Flush { handle, owner } => flush::flush(cx, handle, owner).await,
         Operation::Fsync { handle } => flush::fsync(cx, handle).await,
         Operation::FsyncDir => flush::sync(cx).await,
         Operation::SyncFs => flush::syncfs(cx).await,
@@ -82,12 +91,15 @@ pub(crate) async fn perform<C: MetaClient>(cx: &Cx<C>, operation: Operation) -> 
         Operation::OpenDir => dir::opendir(cx).await,
         Operation::ReadDir(read) => dir::readdir(cx, read).await,
         Operation::ReleaseDir { handle } => dir::releasedir(cx, handle),
+        Operation::Lock(lock) => lock::lock(cx, lock).await,
+        Operation::Unlock(lock) => lock::unlock(cx, lock).await,
+        Operation::TestLock(lock) => lock::test(cx, lock).await,
         Operation::Forget | Operation::Interrupt { .. } | Operation::Destroy => Ok(Answer::Done),
         Operation::Unsupported => Err(Errno::ENOSYS),
     }
 }
 
-/// Takes back what `answer` gave the kernel, where nobody received it.
+/// Takes back what `answer` gave, where nobody received it. Takes its turn when it is polled first.
 pub(crate) async fn undo<C: MetaClient>(cx: &Cx<C>, answer: Answer) {
     match answer {
         Answer::Opened { handle, .. } | Answer::Created { handle, .. } => {
@@ -97,6 +109,7 @@ pub(crate) async fn undo<C: MetaClient>(cx: &Cx<C>, answer: Answer) {
         Answer::OpenedDir { handle } => {
             let _ = dir::releasedir(cx, handle);
         }
+        Answer::Locked(locked) => lock::take_back(cx, &locked).await,
         _ => {}
     }
 }

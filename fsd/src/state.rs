@@ -5,6 +5,7 @@ mod dirs;
 mod files;
 mod handles;
 mod known_dirs;
+mod locks;
 mod permits;
 mod shown;
 
@@ -21,6 +22,7 @@ pub(crate) use dirs::{DOTS, DirHandle, Filled, Page};
 pub(crate) use files::{FileHandle, OpenFiles};
 pub(crate) use handles::{HandleId, HandleTable};
 pub(crate) use known_dirs::KnownDirs;
+pub(crate) use locks::{HeldLocks, Holder, LockTurn};
 pub(crate) use permits::{LiveFlags, Permissions};
 pub(crate) use shown::Shown;
 
@@ -38,6 +40,8 @@ pub(crate) struct State {
     pub(crate) files: Arc<OpenFiles>,
     /// Directories that replies described.
     pub(crate) known_dirs: Arc<KnownDirs>,
+    /// Locks of files that are held here.
+    pub(crate) locks: Arc<HeldLocks>,
     /// Open files by handle.
     pub(crate) handles: HandleTable<FileHandle>,
     /// Open directories.
@@ -62,6 +66,7 @@ impl State {
         flags: Arc<LiveFlags>,
         files: Arc<OpenFiles>,
         known_dirs: Arc<KnownDirs>,
+        locks: Arc<HeldLocks>,
         data: DataPlane,
     ) -> Self {
         Self {
@@ -71,6 +76,7 @@ impl State {
             data,
             files,
             known_dirs,
+            locks,
             handles: HandleTable::default(),
             dirs: HandleTable::default(),
             closes: CloseQueue::default(),

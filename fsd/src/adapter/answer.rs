@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fuse_backend_rs::abi::fuse_abi as abi;
-use proto::{Attr, Errno, VolumeStat};
+use proto::{Attr, Errno, LockSpan, VolumeStat};
 
 use super::fields::bytes_of;
+use super::operation::Lock;
+use super::parse::{READ_LOCK, UNLOCKED, WRITE_LOCK};
 use super::present::{Presentation, statfs};
 use crate::state::HandleId;
 
@@ -47,12 +49,27 @@ pub(crate) enum Answer {
     Size(u32),
     /// Size and use of the volume.
     StatFs(VolumeStat),
+    /// A lock that was had.
+    Locked(Locked),
+    /// The lock that stands against the one asked about, if any.
+    Lock(Option<LockSpan>),
+}
+
+/// A lock that was had.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Locked {
+    /// What was asked for.
+    pub(crate) lock: Lock,
+    /// What its owner held of the range before.
+    pub(crate) before: Vec<LockSpan>,
+    /// The version of the file, where the kernel may have pages of an older one.
+    pub(crate) news: Option<u64>,
 }
 
 impl Answer {
-    /// Whether the kernel holds a handle by this answer, to be given back if it never arrives.
-    pub(crate) const fn gives_handle(&self) -> bool {
-        matches!(self, Self::Opened { .. } | Self::Created { .. } | Self::OpenedDir { .. })
+    /// Whether somebody holds a handle or a lock by this answer, to be given back if it never arrives.
+    pub(crate) const fn gives_something(&self) -> bool {
+        matches!(self, Self::Opened { .. } | Self::Created { .. } | Self::OpenedDir { .. } | Self::Locked(_))
     }
 }
 
@@ -103,7 +120,7 @@ impl Encoded {
 
     fn put(&mut self, answer: Answer, presentation: &Presentation) {
         match answer {
-            Answer::Done => {}
+            Answer::Done | Answer::Locked(_) => {}
             Answer::Entry(attr) => self.append(bytes_of(&presentation.entry(&attr))),
             Answer::Attr { attr, age } => self.append(bytes_of(&presentation.attr_out(&attr, age))),
             Answer::Opened { handle, hints, .. } => self.append(bytes_of(&open_out(handle, hints))),
@@ -122,6 +139,7 @@ impl Encoded {
             Answer::Written(size) => self.append(bytes_of(&abi::WriteOut { size, padding: 0 })),
             Answer::Size(size) => self.append(bytes_of(&abi::GetxattrOut { size, padding: 0 })),
             Answer::StatFs(stat) => self.append(bytes_of(&statfs(&stat))),
+            Answer::Lock(span) => self.append(bytes_of(&lock_out(span))),
         }
     }
 
@@ -140,6 +158,16 @@ fn open_out(handle: HandleId, hints: OpenHints) -> abi::OpenOut {
     let no_flush = if hints.no_flush { NO_FLUSH } else { 0 };
     let (passthrough, backing) = hints.backing.map_or((0, 0), |backing| (PASSTHROUGH, backing.get()));
     abi::OpenOut { fh: handle.0, open_flags: keep_cache | no_flush | passthrough, passthrough: backing }
+}
+
+fn lock_out(span: Option<LockSpan>) -> abi::LkOut {
+    let lk = span.map_or(abi::FileLock { type_: UNLOCKED, ..Default::default() }, |span| abi::FileLock {
+        start: span.start,
+        end: span.end,
+        type_: if span.exclusive { WRITE_LOCK } else { READ_LOCK },
+        pid: span.pid,
+    });
+    abi::LkOut { lk }
 }
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ plain!(
     GetxattrOut,
     FallocateIn,
     InterruptIn,
+    LkIn,
+    LkOut,
     EntryOut,
     AttrOut,
     Dirent,
@@ -67,6 +69,8 @@ const _: () = {
     assert!(size_of::<abi::WriteIn>() == 40);
     assert!(size_of::<abi::FallocateIn>() == 32);
     assert!(size_of::<abi::Direntplus>() == 152);
+    assert!(size_of::<abi::LkIn>() == 48);
+    assert!(size_of::<abi::LkOut>() == 24);
 };
 
 /// The bytes of a structure, as the kernel reads them.

@@ -1,7 +1,7 @@
 //! `Operation`: what the kernel asks for, in this project's terms.
 
 use bytes::Bytes;
-use proto::{Access, AttrChanges, InodeId, Name, RenameMode, XattrMode};
+use proto::{Access, AttrChanges, InodeId, LockKind, LockOwner, LockSpan, Name, RenameMode, XattrMode};
 
 use crate::state::HandleId;
 
@@ -55,8 +55,10 @@ pub(crate) enum Operation {
     Fsync {
         handle: HandleId,
     },
+    /// A process, `owner` of locks of ranges, closed a descriptor.
     Flush {
         handle: HandleId,
+        owner: LockOwner,
     },
     SetXattr(SetXattr),
     /// `size_max` 0 asks for the length only.
@@ -77,6 +79,11 @@ pub(crate) enum Operation {
     },
     FsyncDir,
     Fallocate(Fallocate),
+    Lock(Lock),
+    /// Gives up what the owner of `lock` holds of its range.
+    Unlock(Lock),
+    /// What stands against a lock.
+    TestLock(Lock),
     /// A signal reached the process that waits for this request.
     Interrupt {
         unique: u64,
@@ -185,6 +192,17 @@ pub(crate) enum FallocateMode {
     Zero { keep_size: bool },
 }
 
+/// fcntl(2) with a lock, flock(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lock {
+    pub(crate) handle: HandleId,
+    pub(crate) kind: LockKind,
+    pub(crate) owner: LockOwner,
+    pub(crate) span: LockSpan,
+    /// Until others let go, else the answer is `EAGAIN`.
+    pub(crate) wait: bool,
+}
+
 impl Operation {
     /// Whether it may be given up half way: nothing is changed by asking. What commits data is not: a commit that nobody
     /// waits for could reach the server behind a later one.
@@ -202,7 +220,13 @@ impl Operation {
                 | Self::OpenDir
                 | Self::ReadDir(_)
                 | Self::FsyncDir
+                | Self::TestLock(_)
         )
+    }
+
+    /// Whether it may wait for other programs: an interruption ends it at once.
+    pub(crate) const fn waits_for_others(&self) -> bool {
+        matches!(self, Self::Lock(Lock { wait: true, .. }))
     }
 
     /// The same by somebody who has no right to keep set-id bits of a file that is changed.
@@ -248,6 +272,10 @@ impl Operation {
         Self::ReleaseDir { .. } => "releasedir",
         Self::FsyncDir => "fsyncdir",
         Self::Fallocate(_) => "fallocate",
+        Self::Lock(Lock { wait: false, .. }) => "setlk",
+        Self::Lock(Lock { wait: true, .. }) => "setlkw",
+        Self::Unlock(_) => "unlock",
+        Self::TestLock(_) => "getlk",
         Self::Interrupt { .. } => "interrupt",
         Self::SyncFs => "syncfs",
         Self::Destroy => "destroy",

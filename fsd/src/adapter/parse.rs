@@ -7,11 +7,13 @@ use std::ops::Range;
 use bytes::Bytes;
 use fuse_backend_rs::abi::fuse_abi::{self as abi, Opcode};
 use proto::limits::{FILE_SIZE_MAX, SYMLINK_MAX, XATTR_NAME_MAX, XATTR_VALUE_MAX};
-use proto::{Access, AttrChanges, Errno, InodeId, Name, RenameMode, SetTime, Timespec, XattrMode};
+use proto::{
+    Access, AttrChanges, Errno, InodeId, LockKind, LockOwner, LockSpan, Name, RenameMode, SetTime, Timespec, XattrMode,
+};
 
 use super::fields::Fields;
 use super::operation::{
-    Create, Fallocate, FallocateMode, Open, Operation, Read, ReadDir, Rename, SetAttr, SetXattr, Write,
+    Create, Fallocate, FallocateMode, Lock, Open, Operation, Read, ReadDir, Rename, SetAttr, SetXattr, Write,
 };
 use super::present::inode_id;
 use crate::state::HandleId;
@@ -71,6 +73,7 @@ opcodes! {
     LISTXATTR = Listxattr, REMOVEXATTR = Removexattr, FLUSH = Flush, OPENDIR = Opendir, READDIR = Readdir,
     RELEASEDIR = Releasedir, FSYNCDIR = Fsyncdir, CREATE = Create, INTERRUPT = Interrupt, DESTROY = Destroy,
     ACCESS = Access, BATCH_FORGET = BatchForget, FALLOCATE = Fallocate, READDIRPLUS = Readdirplus, RENAME2 = Rename2,
+    GETLK = Getlk, SETLK = Setlk, SETLKW = Setlkw,
 }
 /// Newer than the interface's Rust copy.
 const SYNCFS: u32 = 50;
@@ -95,7 +98,10 @@ impl<'a> Parser<'a> {
             FALLOCATE => self.fallocate(),
             RELEASE => Ok(Operation::Release { handle: self.released()? }),
             RELEASEDIR => Ok(Operation::ReleaseDir { handle: self.released()? }),
-            FLUSH => Ok(Operation::Flush { handle: HandleId(self.fields.take::<abi::FlushIn>()?.fh) }),
+            FLUSH => {
+                let flush: abi::FlushIn = self.fields.take()?;
+                Ok(Operation::Flush { handle: HandleId(flush.fh), owner: LockOwner(flush.lock_owner) })
+            }
             FSYNC => Ok(Operation::Fsync { handle: HandleId(self.fields.take::<abi::FsyncIn>()?.fh) }),
             OPENDIR => Ok(Operation::OpenDir),
             READDIR => self.read_dir(false),
@@ -105,6 +111,7 @@ impl<'a> Parser<'a> {
             STATFS => Ok(Operation::StatFs),
             SYNCFS => Ok(Operation::SyncFs),
             INTERRUPT => Ok(Operation::Interrupt { unique: self.fields.take::<abi::InterruptIn>()?.unique }),
+            GETLK | SETLK | SETLKW => self.lock(opcode),
             DESTROY => Ok(Operation::Destroy),
             _ => Ok(Operation::Unsupported),
         }
@@ -226,6 +233,24 @@ impl<'a> Parser<'a> {
         Ok(Operation::Fallocate(Fallocate { handle, offset: range.offset, length: range.length, mode }))
     }
 
+    fn lock(&mut self, opcode: u32) -> Result<Operation, Errno> {
+        let asked: abi::LkIn = self.fields.take()?;
+        let abi::FileLock { start, end, type_, pid } = asked.lk;
+        let span = LockSpan { start, end, exclusive: type_ == WRITE_LOCK, pid };
+        if !span.is_valid() {
+            return Err(Errno::EINVAL);
+        }
+        let kind = if asked.lk_flags & abi::LK_FLOCK != 0 { LockKind::Whole } else { LockKind::Range };
+        let (handle, owner) = (HandleId(asked.fh), LockOwner(asked.owner));
+        let lock = Lock { handle, kind, owner, span, wait: opcode == SETLKW };
+        match (opcode, type_) {
+            (GETLK, READ_LOCK | WRITE_LOCK) => Ok(Operation::TestLock(lock)),
+            (SETLK | SETLKW, READ_LOCK | WRITE_LOCK) => Ok(Operation::Lock(lock)),
+            (SETLK | SETLKW, UNLOCKED) => Ok(Operation::Unlock(lock)),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
     fn released(&mut self) -> Result<HandleId, Errno> {
         Ok(HandleId(self.fields.take::<abi::ReleaseIn>()?.fh))
     }
@@ -267,6 +292,10 @@ const O_TRUNC: u32 = 0o1000;
 const O_DIRECT: u32 = rustix::fs::OFlags::DIRECT.bits();
 /// The kernel's own mark of an open for execve(2).
 const FMODE_EXEC: u32 = 0x20;
+/// `F_RDLCK`, `F_WRLCK`, `F_UNLCK`.
+pub(super) const READ_LOCK: u32 = 0;
+pub(super) const WRITE_LOCK: u32 = 1;
+pub(super) const UNLOCKED: u32 = 2;
 const FALLOC_FL_KEEP_SIZE: u32 = 0x1;
 const FALLOC_FL_PUNCH_HOLE: u32 = 0x2;
 const FALLOC_FL_ZERO_RANGE: u32 = 0x10;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use auth::{MountFlags, VolumeToken};
 use proto::limits::HANDLES_MAX;
 use proto::{
-    Caller, Claim, InodeId, Reply, ReplyFrame, Request, RequestFrame, SessionId, SessionKey, SessionRefusal, Welcome,
-    codec,
+    Caller, Claim, InodeId, Refused, Reply, ReplyFrame, Request, RequestFrame, SessionId, SessionKey, SessionRefusal,
+    Welcome, codec,
 };
 use tokio::sync::{MutexGuard, mpsc, watch};
 use transport::client::{Connection, Receipt};
@@ -17,7 +17,7 @@ use transport::tls::Trust;
 use super::greeting::greet;
 use super::window::OperationWindow;
 use crate::MountError;
-use crate::state::{KnownDirs, LiveFlags, OpenFiles};
+use crate::state::{HeldLocks, Holder, KnownDirs, LiveFlags, OpenFiles};
 
 /// What a session is opened with.
 #[derive(Clone, Debug)]
@@ -50,6 +50,7 @@ pub(crate) struct Identity {
 pub(crate) struct ServerSession {
     settings: SessionSettings,
     files: Arc<OpenFiles>,
+    locks: Arc<HeldLocks>,
     flags: Arc<LiveFlags>,
     known_dirs: Arc<KnownDirs>,
     /// The root the kernel knows: a session with another one cannot go on under this mount.
@@ -86,11 +87,13 @@ const CHANGES_MAX: usize = 16;
 const CLAIM_DEADLINE: Duration = Duration::from_secs(30);
 
 impl ServerSession {
-    /// A session to be opened by its first connection. `files` are claimed again when the server was away; `flags`
-    /// take up the restrictions that the server adds, `known_dirs` what its replies tell.
+    /// A session to be opened by its first connection. `files` are claimed again when the server was away, `locks` taken
+    /// again when it forgot the session; `flags` take up the restrictions that the server adds, `known_dirs` what its
+    /// replies tell.
     pub(crate) fn new(
         settings: SessionSettings,
         files: Arc<OpenFiles>,
+        locks: Arc<HeldLocks>,
         flags: Arc<LiveFlags>,
         known_dirs: Arc<KnownDirs>,
     ) -> Self {
@@ -98,6 +101,7 @@ impl ServerSession {
         Self {
             settings,
             files,
+            locks,
             flags_changed,
             following: Mutex::new(Some(following)),
             flags,
@@ -230,7 +234,12 @@ impl ServerSession {
             Identity { id: welcome.session, key: welcome.key, generation: renewal.generation, window: Arc::default() };
         if renewal.generation > 1 {
             tracing::warn!(session = %identity.id, "the metadata server forgot the session: a new one is open");
-            self.claim(connection).await?;
+            let renewed = async {
+                self.claim(connection).await?;
+                self.lock_again(connection, &identity.window).await
+            };
+            // What it holds already must not stand against the next one.
+            renewed.await.inspect_err(|_| connection.finish("not renewed"))?;
         }
         *self.identity.lock().expect("no code under this lock panics") = Some(identity.clone());
         Ok((identity, welcome))
@@ -270,21 +279,58 @@ impl ServerSession {
         self.claim_list(connection, full_lists.remainder()).await
     }
 
+    /// Takes all locks in a session that knows of none. Files whose locks others have by now are gone for their holders,
+    /// who must not go on as if they had them.
+    async fn lock_again(&self, connection: &Connection, window: &Arc<OperationWindow>) -> Result<(), Failed> {
+        let mut lost = Vec::new();
+        for (holder, span) in self.locks.renew() {
+            let Holder { ino, kind, owner } = holder;
+            let ticket = window.ticket().await;
+            let request = Request::Lock { ino, kind, owner, span };
+            let frame = RequestFrame { operation: Some(ticket.id()), caller: Caller::ROOT, request };
+            match self.ask(connection, &frame).await? {
+                Ok(Reply::Entry(_)) => {}
+                Err(Refused::Error(_)) => {
+                    self.locks.forget(holder, span.start, span.end);
+                    lost.push(ino);
+                }
+                other => return Err(self.failed(format!("locks cannot be taken again: {other:?}"))),
+            }
+        }
+        if !lost.is_empty() {
+            tracing::warn!(
+                locks = lost.len(),
+                "locks were lost with the session: their files cannot be used until they are opened again"
+            );
+            self.files.mark_gone(&lost);
+        }
+        Ok(())
+    }
+
     async fn claim_list(&self, connection: &Connection, claims: &[Claim]) -> Result<(), Failed> {
         let request = Request::Reclaim { claims: claims.to_vec() };
-        let frame = codec::encode(&RequestFrame { operation: None, caller: Caller::ROOT, request });
-        let failed = |reason: String| Failed::Retry(MountError::Server { addr: self.settings.addr.clone(), reason });
-        let answer = connection.call(&frame, CLAIM_DEADLINE).await.map_err(|error| failed(error.to_string()))?;
-        match codec::decode::<ReplyFrame>(&answer).map(|reply| reply.result) {
-            Ok(Ok(Reply::Claimed { gone })) => {
+        match self.ask(connection, &RequestFrame { operation: None, caller: Caller::ROOT, request }).await? {
+            Ok(Reply::Claimed { gone }) => {
                 if !gone.is_empty() {
                     tracing::warn!(files = gone.len(), "open files vanished while the metadata server was away");
                 }
                 self.files.mark_gone(&gone);
                 Ok(())
             }
-            other => Err(failed(format!("open files cannot be claimed: {other:?}"))),
+            other => Err(self.failed(format!("open files cannot be claimed: {other:?}"))),
         }
+    }
+
+    /// Asks on a connection that is no link's yet.
+    async fn ask(&self, connection: &Connection, frame: &RequestFrame) -> Result<Result<Reply, Refused>, Failed> {
+        let answer = connection.call(&codec::encode(frame), CLAIM_DEADLINE).await;
+        let answer = answer.map_err(|error| self.failed(error.to_string()))?;
+        let reply = codec::decode::<ReplyFrame>(&answer).map_err(|error| self.failed(error.to_string()))?;
+        Ok(reply.result)
+    }
+
+    fn failed(&self, reason: String) -> Failed {
+        Failed::Retry(MountError::Server { addr: self.settings.addr.clone(), reason })
     }
 }
 

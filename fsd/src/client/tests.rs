@@ -9,9 +9,9 @@ use std::time::Duration;
 use auth::{MountFlags, VolumeToken};
 use proto::limits::{HANDLES_MAX, HELLO_MAX, MESSAGE_MAX};
 use proto::{
-    Attr, BlockStoreSettings, Compression, Event, FileKind, Greeting, Hello, InodeId, Name, NewNode, OperationId,
-    Refused, ReplyFrame, RequestFrame, Sequence, SessionId, SessionKey, SessionRefusal, Timespec, Took, VolumeId,
-    VolumeSettings, Welcome, codec,
+    Attr, BlockStoreSettings, Compression, Event, FileKind, Greeting, Hello, InodeId, LockKind, LockOwner, LockSpan,
+    Name, NewNode, OperationId, Refused, ReplyFrame, RequestFrame, Sequence, SessionId, SessionKey, SessionRefusal,
+    Timespec, Took, VolumeId, VolumeSettings, Welcome, codec,
 };
 use tokio::task::{LocalSet, spawn_local};
 use transport::server::{self, Listener, Peer};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::adapter::Open;
-use crate::state::{LiveFlags, OpenFiles};
+use crate::state::{HandleId, HeldLocks, Holder, LiveFlags, OpenFiles};
 
 /// What the server does with a request.
 enum Act {
@@ -39,6 +39,7 @@ struct World {
     link: Rc<Link>,
     session: Arc<ServerSession>,
     files: Arc<OpenFiles>,
+    locks: Arc<HeldLocks>,
     seen: Rc<Seen>,
 }
 
@@ -71,14 +72,16 @@ impl World {
         });
         spawn_local(serve(listener, Rc::clone(&seen)));
         let files = Arc::new(OpenFiles::default());
+        let locks = Arc::new(HeldLocks::default());
         let settings = settings(addr, Trust::Pinned(identity.fingerprint()));
         let flags = Arc::new(LiveFlags::new(MountFlags::default()));
-        let session = Arc::new(ServerSession::new(settings, Arc::clone(&files), flags, Arc::default()));
+        let session =
+            Arc::new(ServerSession::new(settings, Arc::clone(&files), Arc::clone(&locks), flags, Arc::default()));
         let link = Rc::new(Link::new(Arc::clone(&session)));
         link.connect().await.unwrap();
         let running = Rc::clone(&link);
         spawn_local(async move { running.run().await });
-        Self { _folder: folder, link, session, files, seen }
+        Self { _folder: folder, link, session, files, locks, seen }
     }
 
     async fn call(&self, request: Request) -> Result<Reply, Errno> {
@@ -295,6 +298,53 @@ async fn forgotten_session_is_opened_anew_and_questions_are_asked_again() {
 }
 
 #[tokio::test]
+async fn locks_are_taken_again_in_the_session_that_follows_a_forgotten_one() {
+    LocalSet::new()
+        .run_until(async {
+            let mut first = true;
+            let world = World::start(move |frame| match frame.request {
+                Request::Lock { span, .. } if span.exclusive => Act::Answer(Err(Refused::Error(Errno::EAGAIN))),
+                _ if std::mem::take(&mut first) => Act::Break,
+                _ => entry(),
+            });
+            let world = world.await;
+            for ino in [55, 57] {
+                world.files.opened(&attr(ino), &Open { read: true, ..Default::default() });
+                let holder = Holder { ino: InodeId(ino), kind: LockKind::Range, owner: LockOwner(1) };
+                let span = |start, exclusive| LockSpan { start, end: start + 9, exclusive, pid: 7 };
+                assert!(world.locks.settle_lock(0, holder, HandleId(1), span(0, false)));
+                assert!(world.locks.settle_lock(0, holder, HandleId(1), span(20, ino == 57)));
+            }
+            *world.seen.refuse_resume.borrow_mut() = Some(SessionRefusal::SessionUnknown);
+            world.call(stat()).await.unwrap();
+            let requests = world.seen.requests.borrow();
+            let locks = requests.iter().filter(|frame| frame.request.name() == "lock");
+            assert_eq!(
+                locks.map(|frame| frame.operation).collect::<Vec<_>>(),
+                [1, 2, 3, 4].map(|id| Some(OperationId(id)))
+            );
+            assert_eq!(world.files.permit_use(InodeId(55)), Ok(()));
+            assert_eq!(world.files.permit_use(InodeId(57)), Err(Errno::ESTALE), "others have its lock by now");
+            assert_eq!(world.locks.renew().len(), 3);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn locks_of_a_session_that_goes_on_are_left_alone() {
+    LocalSet::new()
+        .run_until(async {
+            let world = World::start(once(Act::Break)).await;
+            let holder = Holder { ino: InodeId(55), kind: LockKind::Whole, owner: LockOwner(1) };
+            assert!(world.locks.settle_lock(0, holder, HandleId(1), LockSpan::whole(true, 7)));
+            world.call(stat()).await.unwrap();
+            assert!(world.seen.requests.borrow().iter().all(|frame| frame.request.name() != "lock"));
+            assert_eq!(world.locks.session(), 0);
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn mutation_of_a_forgotten_session_is_not_repeated_blindly() {
     LocalSet::new()
         .run_until(async {
@@ -380,7 +430,7 @@ async fn refusal_of_the_first_greeting_is_the_users_to_read() {
             *world.seen.refuse_open.borrow_mut() = Some(SessionRefusal::MountPathMissing);
             let settings = world.session.settings().clone();
             let flags = Arc::new(LiveFlags::new(MountFlags::default()));
-            let another = ServerSession::new(settings, Arc::default(), flags, Arc::default());
+            let another = ServerSession::new(settings, Arc::default(), Arc::default(), flags, Arc::default());
             let error = Link::new(Arc::new(another)).connect().await.unwrap_err();
             assert!(error.to_string().contains("as the test wants"), "{error}");
         })

@@ -156,6 +156,19 @@ impl DataPlane {
         self.shared.objects.give_up(given_up);
     }
 
+    /// Takes in attributes that came with a lock: whoever gets one sees what was committed before. Returns the version of
+    /// the file where the kernel's pages of it may be older; [`Self::settle_dropped`] follows when it has none any more.
+    pub(crate) fn settle_lock(&self, attr: &Attr) -> Option<u64> {
+        self.find(attr.ino)?.state().settle_lock(attr)
+    }
+
+    /// Takes in that the kernel has no pages of the file that are older than `version`.
+    pub(crate) fn settle_dropped(&self, ino: InodeId, version: u64) {
+        if let Some(file) = self.find(ino) {
+            file.state().settle_dropped(version);
+        }
+    }
+
     /// Counts a close. The file must have been flushed; what is not committed by then is lost, as the flush said.
     /// Returns whether it was the last close.
     pub(crate) fn close(&self, ino: InodeId) -> bool {

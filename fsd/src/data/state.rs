@@ -41,8 +41,8 @@ pub(super) struct FileState {
     given_up: Vec<ObjectId>,
     /// Something was committed that may not be on the server's disk yet.
     undurable: bool,
-    /// Somebody else changed the content since the last open: the kernel's pages may be old.
-    foreign: bool,
+    /// The version that somebody else made of the content: the kernel's pages may be older.
+    foreign: Option<u64>,
     /// The file before it was cut: for requests of a kernel that does not know of that yet.
     before_cut: Option<BeforeCut>,
     read_ahead: ReadAhead,
@@ -101,7 +101,7 @@ impl FileState {
             given_up: Vec::new(),
             undurable: false,
             // The kernel may have pages of before this state was made.
-            foreign: true,
+            foreign: Some(attr.version),
             before_cut: None,
             read_ahead: ReadAhead::default(),
             opens: 0,
@@ -121,7 +121,22 @@ impl FileState {
         if attr.version == self.committed.version && says_something {
             self.map.learn(layout);
         }
-        !std::mem::take(&mut self.foreign)
+        self.foreign.take().is_none()
+    }
+
+    /// Takes in what came with a lock, as with an open. Returns the version of which the kernel's pages may be older.
+    pub(super) fn settle_lock(&mut self, attr: &Attr) -> Option<u64> {
+        if attr.version > self.committed.version {
+            self.change_foreign(attr);
+        }
+        self.foreign
+    }
+
+    /// Takes in that the kernel has no pages that are older than `version`.
+    pub(super) fn settle_dropped(&mut self, version: u64) {
+        if self.foreign == Some(version) {
+            self.foreign = None;
+        }
     }
 
     /// Counts a close. Returns whether it was the last one.
@@ -315,7 +330,7 @@ impl FileState {
 
     fn change_foreign(&mut self, attr: &Attr) {
         self.note_cut(attr.size);
-        self.foreign = true;
+        self.foreign = Some(attr.version);
         self.committed = Committed::of(attr);
         self.forget_map();
     }

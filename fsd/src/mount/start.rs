@@ -24,7 +24,7 @@ use crate::meter::Meters;
 use crate::session::{
     Device, Interrupts, KernelMount, MountPoint, Serving, Stop, Wishes, Worker, handshake, obstacle, queue_count,
 };
-use crate::state::{KnownDirs, LiveFlags, OpenFiles, Permissions, State};
+use crate::state::{HeldLocks, KnownDirs, LiveFlags, OpenFiles, Permissions, State};
 use crate::{MountError, MountSettings, Transport};
 
 /// What a thread needs to serve.
@@ -40,10 +40,11 @@ struct Post {
 pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
     let point = MountPoint::check(&settings.mount_point, settings.non_empty)?;
     let (files, flags) = (Arc::new(OpenFiles::default()), Arc::new(LiveFlags::new(settings.flags)));
-    let known_dirs = Arc::new(KnownDirs::default());
+    let (known_dirs, locks) = (Arc::new(KnownDirs::default()), Arc::new(HeldLocks::default()));
     let session = Arc::new(ServerSession::new(
         session_settings(&settings, &point),
         Arc::clone(&files),
+        Arc::clone(&locks),
         Arc::clone(&flags),
         Arc::clone(&known_dirs),
     ));
@@ -67,7 +68,7 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
     let permissions = permissions(&welcome);
     let presentation = presentation(&settings, &welcome, &flags, permissions);
     let serving = Arc::new(Serving {
-        state: Arc::new(State::new(presentation, settings.umask, Arc::clone(&flags), files, known_dirs, data)),
+        state: Arc::new(State::new(presentation, settings.umask, Arc::clone(&flags), files, known_dirs, locks, data)),
         session,
         interrupts: Interrupts::default(),
         stop: watch::Sender::new(Stop::No),
@@ -81,6 +82,7 @@ pub(super) fn start(settings: MountSettings) -> Result<Mount, MountError> {
         own_umask: settings.umask.is_some(),
         max_pages: settings.max_pages,
         passthrough: false,
+        locks: true,
     };
     let transport = handshake(&device, kernel.point(), wishes).inspect_err(|_| {
         let _ = kernel.detach();

@@ -1,17 +1,22 @@
 //! flush (each close), fsync, fsyncdir, syncfs: how far written data has come.
 
-use proto::{Errno, Request, Timespec};
+use proto::{Errno, LockOwner, Request, Timespec};
 
-use super::Cx;
+use super::{Cx, lock};
 use crate::adapter::Answer;
 use crate::client::MetaClient;
 use crate::state::HandleId;
 
-/// close(2): what was written is durable and others see it, or the close says why not.
-pub(super) async fn flush<C: MetaClient>(cx: &Cx<C>, handle: HandleId) -> Result<Answer, Errno> {
+/// close(2): what was written is durable and others see it, or the close says why not. Then the locks of the process that
+/// closes, `owner`, are given up.
+pub(super) async fn flush<C: MetaClient>(cx: &Cx<C>, handle: HandleId, owner: LockOwner) -> Result<Answer, Errno> {
     let handle = cx.state.handles.find(handle)?;
-    cx.state.files.permit_use(handle.ino)?;
-    cx.state.data.flush(&cx.client, &handle.file, true).await?;
+    let flushed = match cx.state.files.permit_use(handle.ino) {
+        Ok(()) => cx.state.data.flush(&cx.client, &handle.file, true).await,
+        gone => gone,
+    };
+    let let_go = lock::closed_by(cx, handle.ino, owner).await;
+    flushed.and(let_go)?;
     Ok(Answer::Done)
 }
 

@@ -5,19 +5,22 @@ use std::time::Duration;
 use proto::limits::HANDLES_MAX;
 use proto::{Caller, Claim, Errno, InodeId, Reply, Request};
 
-use super::{Cx, unexpected};
+use super::{Cx, lock, unexpected};
 use crate::adapter::Answer;
 use crate::client::MetaClient;
 use crate::state::{HandleId, Turn};
 
 pub(super) async fn release<C: MetaClient>(cx: &Cx<C>, handle: HandleId) -> Result<Answer, Errno> {
-    let handle = cx.state.handles.remove(handle).ok_or(Errno::EBADF)?;
-    // Writes through a mapping arrive after the last close.
-    if handle.write
-        && let Err(errno) = cx.state.data.flush(&cx.client, &handle.file, false).await
-    {
-        tracing::error!(ino = %handle.ino, %errno, "data written after the file was closed is lost");
-    }
+    let (id, handle) = (handle, cx.state.handles.remove(handle).ok_or(Errno::EBADF)?);
+    let commit = async {
+        // Writes through a mapping arrive after the last close.
+        if handle.write
+            && let Err(errno) = cx.state.data.flush(&cx.client, &handle.file, false).await
+        {
+            tracing::error!(ino = %handle.ino, %errno, "data written after the file was closed is lost");
+        }
+    };
+    lock::gone(cx, handle.ino, id, commit).await;
     cx.state.data.close(handle.ino);
     cx.state.files.closed(handle.ino, handle.write, handle.execute);
     let keep_atime = !cx.state.flags.current().no_atime;

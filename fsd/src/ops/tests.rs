@@ -35,7 +35,7 @@ pub(super) const DIR: InodeId = InodeId(9);
 const NOW: Timespec = Timespec { secs: 100_000, nanos: 0 };
 pub(super) const READ_ONLY: Open =
     Open { read: true, write: false, execute: false, truncate: false, kill_privileges: false };
-const WRITE: Open = Open { write: true, ..READ_ONLY };
+pub(super) const WRITE: Open = Open { write: true, ..READ_ONLY };
 
 fn world(flags: &str) -> Cx<Scripted> {
     world_with(flags, Scripted::default())
@@ -62,8 +62,10 @@ fn world_with_umask<C>(flags: &str, umask: Option<u16>, client: C) -> Cx<C> {
         permissions: Permissions::KernelFirst,
         flags: Arc::clone(&flags),
     };
-    let state = State::new(presentation, umask, flags, Arc::default(), Arc::default(), data);
-    Cx { state: Arc::new(state), client, caller: Caller::ROOT, ino: DIR, now: NOW }
+    let state = State::new(presentation, umask, flags, Arc::default(), Arc::default(), Arc::default(), data);
+    let room = Rc::new(WaitingRoom::new(2, Rc::default()));
+    let state = Arc::new(state);
+    Cx { state, client, caller: Caller::ROOT, ino: DIR, now: NOW, given_up: GivenUp::default(), room }
 }
 
 impl Cx<Scripted> {
@@ -224,7 +226,7 @@ fn file_the_server_lost_is_stale() {
     cx.state.files.mark_gone(&[DIR]);
     let read = Operation::Read(Read { handle, offset: 0, size: 1, direct: false });
     assert_eq!(cx.run(read), Err(Errno::ESTALE));
-    assert_eq!(cx.run(Operation::Flush { handle }), Err(Errno::ESTALE));
+    assert_eq!(cx.run(Operation::Flush { handle, owner: proto::LockOwner(1) }), Err(Errno::ESTALE));
 }
 
 #[test]

@@ -54,6 +54,11 @@ impl Device {
         Ok(clone)
     }
 
+    /// The same descriptor for another thread, to tell the kernel something.
+    pub(super) fn share(&self) -> io::Result<Self> {
+        Ok(Self { file: self.file.try_clone()? })
+    }
+
     /// Gives the kernel a file to read and write by itself, and tells the number that an open's answer names it by.
     pub(crate) fn open_backing(&self, file: BorrowedFd<'_>) -> io::Result<NonZeroU32> {
         let mut backing = Backing { file: file.as_raw_fd(), flags: 0, padding: 0 };

@@ -41,17 +41,20 @@ pub(crate) struct Wishes {
     pub(crate) max_pages: bool,
     /// The kernel may be told to read and write files by itself.
     pub(crate) passthrough: bool,
+    /// Locks are asked for here, instead of the kernel keeping them to itself.
+    pub(crate) locks: bool,
 }
 
 /// What is asked of the kernel, where it has it.
 ///
-/// Left out on purpose: the write-back cache (other mounts would not see writes at close), lock forwarding (locks are
-/// the kernel's own for now), ACLs, zero-message opens (the server counts opens) and splicing.
+/// Left out on purpose: the write-back cache (other mounts would not see writes at close), ACLs, zero-message opens (the
+/// server counts opens) and splicing. A kernel that does not hand on locks keeps them to itself.
 /// `AUTO_INVAL_DATA` drops cached pages when size or modification time change, so that no page outlives what it shows.
 fn wanted(wishes: Wishes) -> FsOptions {
     let wish = |wished: bool, option: FsOptions| if wished { option } else { FsOptions::empty() };
     wish(wishes.own_umask, FsOptions::DONT_MASK)
         | wish(wishes.max_pages, FsOptions::MAX_PAGES)
+        | wish(wishes.locks, FsOptions::POSIX_LOCKS | FsOptions::FLOCK_LOCKS)
         | FsOptions::ASYNC_READ
         | FsOptions::BIG_WRITES
         | FsOptions::ATOMIC_O_TRUNC

@@ -14,6 +14,12 @@ pub(super) fn drop_attributes(device: &Device, ino: InodeId, root: InodeId) {
     invalidate(device, ino, root, -1);
 }
 
+/// Drops the kernel's attributes and pages of a file; what was written through a mapping comes here first. Waits as
+/// [`drop_caches`] does.
+pub(super) fn drop_pages(device: &Device, ino: InodeId, root: InodeId) {
+    invalidate(device, ino, root, 0);
+}
+
 /// Drops what the kernel knows of `inodes`, pages included, and all names where the kernel can.
 /// It waits for pages that are being read: a thread that answers reads must not do this.
 pub(super) fn drop_caches(device: &Device, inodes: &[InodeId], root: InodeId) {

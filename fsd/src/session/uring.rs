@@ -11,8 +11,8 @@ mod ring;
 use std::fmt;
 use std::fs;
 
-pub(super) use ring::EntryId;
 pub(crate) use ring::Ring;
+pub(super) use ring::{DEPTH, EntryId};
 
 /// How requests come from the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

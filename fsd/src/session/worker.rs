@@ -22,11 +22,11 @@ use super::buffers::BufferPool;
 use super::device::{Device, Received};
 use super::interrupts::Interrupts;
 use super::notify::drop_caches;
-use super::uring::{EntryId, Ring};
+use super::uring::{DEPTH, EntryId, Ring};
 use crate::adapter::{Incoming, Operation, parse};
 use crate::client::{Link, Rpc, ServerSession};
 use crate::meter::{Meter, Meters};
-use crate::ops::{Cx, flush_everything, settle, write_back};
+use crate::ops::{Asking, Cx, GivenUp, WaitingRoom, flush_everything, settle, write_back};
 use crate::state::State;
 use crate::trace::Slowest;
 
@@ -34,6 +34,11 @@ use crate::trace::Slowest;
 const READY: Interest = Interest::READABLE.add(Interest::ERROR);
 /// Requests a thread works on at once; more wait in the kernel.
 const IN_WORK_MAX: usize = 1024;
+/// Of them, and of each queue's, those that may wait for locks of other programs: an eighth is left for those that give
+/// the locks up.
+const fn waiting_max(places: usize) -> usize {
+    places - places / 8
+}
 /// Requests, or turns of a ring, before others get their turn.
 const BURST: usize = 32;
 /// A request at least this large hands its buffer over instead of being copied.
@@ -78,6 +83,8 @@ pub(crate) struct Worker {
     device: Rc<Device>,
     /// Where requests come from, if not from the device.
     ring: Option<Ring>,
+    /// For requests that wait for other programs: by the kernel's queue, and at the end of those that came over the device.
+    rooms: Vec<(Option<u16>, Rc<WaitingRoom>)>,
     in_work: Cell<usize>,
     /// Those of them that are seen through when the mount ends: they may have changed something.
     to_finish: Cell<usize>,
@@ -102,11 +109,16 @@ impl Worker {
         let ring = if queues.is_empty() { None } else { Some(Ring::new(Rc::clone(&device), queues)?) };
         let slowest = serving.state.slow.join();
         let meter = serving.meters.as_ref().map(Meters::join);
+        let asking = Rc::<Asking>::default();
+        let room = |places| Rc::new(WaitingRoom::new(waiting_max(places), Rc::clone(&asking)));
+        let of_queues = queues.iter().map(|queue| (Some(*queue), room(DEPTH)));
+        let rooms = of_queues.chain([(None, room(IN_WORK_MAX))]).collect();
         Ok(Rc::new(Self {
             serving,
             link,
             device,
             ring,
+            rooms,
             in_work: Cell::new(0),
             to_finish: Cell::new(0),
             finished: Notify::new(),
@@ -267,7 +279,8 @@ impl Worker {
     /// Carries a request out: at once if it need not wait, else in a task. `entry`: where it lies, if in the ring.
     fn start(self: &Rc<Self>, incoming: Incoming, entry: Option<EntryId>) {
         let worker = Rc::clone(self);
-        let matters = usize::from(incoming.operation.as_ref().is_ok_and(|operation| !operation.is_droppable()));
+        let matters = |operation: &Operation| !operation.is_droppable() && !operation.waits_for_others();
+        let matters = usize::from(incoming.operation.as_ref().is_ok_and(matters));
         let mut task = Box::pin(async move { worker.carry_out(incoming, entry).await });
         if !is_done_at_once(task.as_mut()) {
             let worker = Rc::clone(self);
@@ -282,15 +295,23 @@ impl Worker {
         }
     }
 
-    fn context(&self, incoming: &Incoming) -> Cx<Rpc> {
+    fn context(&self, incoming: &Incoming, entry: Option<EntryId>) -> Cx<Rpc> {
         let now = now();
+        let queue = self.ring.as_ref().zip(entry).map(|(ring, entry)| ring.queue(entry));
         Cx {
             state: Arc::clone(&self.serving.state),
             client: Rpc::new(Rc::clone(&self.link), incoming.pid, now),
             caller: Caller { uid: incoming.uid, gid: incoming.gid, groups: None },
             ino: incoming.ino,
             now,
+            given_up: GivenUp::default(),
+            room: self.room(queue),
         }
+    }
+
+    fn room(&self, queue: Option<u16>) -> Rc<WaitingRoom> {
+        let room = self.rooms.iter().find(|(of, _)| *of == queue);
+        Rc::clone(&room.expect("requests come from queues that are served, or from the device").1)
     }
 
     /// Waits for what is still in work; the last thread then sees to it that nothing written is left behind. Whether this
@@ -333,7 +354,8 @@ impl Worker {
     fn own_context(&self) -> Cx<Rpc> {
         let state = Arc::clone(&self.serving.state);
         let (ino, now) = (state.presentation.root, now());
-        Cx { state, client: Rpc::new(Rc::clone(&self.link), 0, now), caller: Caller::ROOT, ino, now }
+        let client = Rpc::new(Rc::clone(&self.link), 0, now);
+        Cx { state, client, caller: Caller::ROOT, ino, now, given_up: GivenUp::default(), room: self.room(None) }
     }
 }
 

@@ -162,9 +162,45 @@ fn fallocate_modes_are_told_apart() {
     assert_eq!(fallocate(0, u64::MAX, 1), Err(Errno::EFBIG));
 }
 
+fn lock(opcode: Opcode, start: u64, end: u64, type_: u32, lk_flags: u32) -> Result<Operation, Errno> {
+    let lk = abi::FileLock { start, end, type_, pid: 7 };
+    operation(opcode, &[bytes_of(&abi::LkIn { fh: 3, owner: 11, lk, lk_flags, padding: 0 })])
+}
+
+#[test]
+fn locks_say_of_whom_what_and_whether_to_wait() {
+    let (handle, owner) = (HandleId(3), LockOwner(11));
+    let span = LockSpan { start: 5, end: 9, exclusive: true, pid: 7 };
+    let range = Lock { handle, kind: LockKind::Range, owner, span, wait: false };
+    assert_eq!(lock(Opcode::Setlk, 5, 9, 1, 0), Ok(Operation::Lock(range)));
+    assert_eq!(lock(Opcode::Setlkw, 5, 9, 1, 0), Ok(Operation::Lock(Lock { wait: true, ..range })));
+    let shared = LockSpan { exclusive: false, ..span };
+    assert_eq!(lock(Opcode::Setlk, 5, 9, 0, 0), Ok(Operation::Lock(Lock { span: shared, ..range })));
+    assert_eq!(lock(Opcode::Setlk, 5, 9, 2, 0), Ok(Operation::Unlock(Lock { span: shared, ..range })));
+    assert_eq!(lock(Opcode::Getlk, 5, 9, 1, 0), Ok(Operation::TestLock(range)));
+    let whole = Lock { kind: LockKind::Whole, span: LockSpan::whole(true, 7), ..range };
+    assert_eq!(lock(Opcode::Setlk, 0, LockSpan::END, 1, 1), Ok(Operation::Lock(whole)));
+}
+
+#[test]
+fn locks_of_no_range_or_kind_are_refused() {
+    assert_eq!(lock(Opcode::Setlk, 9, 5, 0, 0), Err(Errno::EINVAL));
+    assert_eq!(lock(Opcode::Setlk, 0, LockSpan::END + 1, 0, 0), Err(Errno::EINVAL));
+    assert_eq!(lock(Opcode::Setlk, 0, 9, 3, 0), Err(Errno::EINVAL));
+    assert_eq!(lock(Opcode::Getlk, 0, 9, 2, 0), Err(Errno::EINVAL));
+    assert_eq!(operation(Opcode::Setlkw, &[&[0; 47]]), Err(Errno::EINVAL));
+}
+
+#[test]
+fn close_says_whose_locks_end() {
+    let flush = abi::FlushIn { fh: 3, lock_owner: 11, ..Default::default() };
+    let expected = Operation::Flush { handle: HandleId(3), owner: LockOwner(11) };
+    assert_eq!(operation(Opcode::Flush, &[bytes_of(&flush)]), Ok(expected));
+}
+
 #[test]
 fn opcodes_of_other_file_systems_are_unsupported() {
-    for opcode in [Opcode::Getlk, Opcode::Ioctl, Opcode::Poll, Opcode::Lseek, Opcode::CopyFileRange, Opcode::Bmap] {
+    for opcode in [Opcode::Ioctl, Opcode::Poll, Opcode::Lseek, Opcode::CopyFileRange, Opcode::Bmap] {
         assert_eq!(operation(opcode, &[&[0; 64]]), Ok(Operation::Unsupported), "{opcode:?}");
     }
 }
@@ -186,12 +222,15 @@ fn what_commits_data_is_never_given_up_half_way() {
     let write = Write { handle, offset: 0, data: Bytes::new(), kill_privileges: false };
     let changing = [
         Operation::Write(write),
-        Operation::Flush { handle },
+        Operation::Flush { handle, owner: LockOwner(1) },
         Operation::Fsync { handle },
         Operation::Release { handle },
         Operation::SyncFs,
         Operation::SetAttr(set),
         Operation::Fallocate(range),
+        lock(Opcode::Setlk, 0, 9, 0, 0).unwrap(),
+        lock(Opcode::Setlkw, 0, 9, 0, 0).unwrap(),
+        lock(Opcode::Setlk, 0, 9, 2, 0).unwrap(),
     ];
     for operation in changing {
         assert!(!operation.is_droppable(), "{operation:?}");

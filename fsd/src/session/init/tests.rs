@@ -11,7 +11,8 @@ fn message(major: u32, minor: u32, flags: u64) -> Vec<u8> {
     [bytes_of(&header), &body].concat()
 }
 
-const USUAL: Wishes = Wishes { transport: Transport::Classic, own_umask: false, max_pages: true, passthrough: false };
+const USUAL: Wishes =
+    Wishes { transport: Transport::Classic, own_umask: false, max_pages: true, passthrough: false, locks: true };
 
 fn agreed(minor: u32, flags: u64) -> abi::InitOut {
     agree(&parse(&message(7, minor, flags)).unwrap(), USUAL)
@@ -43,13 +44,13 @@ fn passthrough_is_agreed_on_where_it_is_offered_and_wanted() {
 fn what_the_kernel_offers_and_we_want_is_taken_and_nothing_else() {
     let table = [
         (FsOptions::ASYNC_READ, true),
-        (FsOptions::POSIX_LOCKS, false),
+        (FsOptions::POSIX_LOCKS, true),
         (FsOptions::ATOMIC_O_TRUNC, true),
         (FsOptions::EXPORT_SUPPORT, false),
         (FsOptions::BIG_WRITES, true),
         (FsOptions::DONT_MASK, false),
         (FsOptions::SPLICE_READ, false),
-        (FsOptions::FLOCK_LOCKS, false),
+        (FsOptions::FLOCK_LOCKS, true),
         (FsOptions::AUTO_INVAL_DATA, true),
         (FsOptions::DO_READDIRPLUS, true),
         (FsOptions::READDIRPLUS_AUTO, true),
@@ -89,6 +90,9 @@ fn wishes_of_a_mount_change_what_is_agreed() {
     let usual = agree(&offer, USUAL);
     let own_umask = agree(&offer, Wishes { own_umask: true, ..USUAL });
     assert_eq!(u64::from(usual.flags ^ own_umask.flags), FsOptions::DONT_MASK.bits());
+    let own_locks = agree(&offer, Wishes { locks: false, ..USUAL });
+    let locks = FsOptions::POSIX_LOCKS | FsOptions::FLOCK_LOCKS;
+    assert_eq!(u64::from(usual.flags ^ own_locks.flags), locks.bits());
     let small = agree(&offer, Wishes { max_pages: false, ..USUAL });
     assert_eq!(u64::from(usual.flags ^ small.flags), FsOptions::MAX_PAGES.bits());
     assert_eq!((small.max_write, small.max_pages), (128 << 10, 32));

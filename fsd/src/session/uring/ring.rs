@@ -19,7 +19,7 @@ use crate::session::device::Device;
 
 /// Requests of a queue that are worked on at once; more wait in the kernel, which takes the entry that was used last.
 /// Worst case of memory: a mebibyte for each, if so many large requests were ever there at once.
-const DEPTH: usize = 64;
+pub(crate) const DEPTH: usize = 64;
 
 /// An entry that has a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +130,11 @@ impl Ring {
     /// Whether no request can come any more, and none is waiting for its reply.
     pub(crate) fn is_over(&self) -> bool {
         self.live.get() == 0
+    }
+
+    /// The kernel's queue that an entry belongs to.
+    pub(crate) fn queue(&self, id: EntryId) -> u16 {
+        self.lent.borrow()[id.0].queue
     }
 
     /// Lets `read` look at the request in an entry; it is `None` where the kernel contradicts itself.

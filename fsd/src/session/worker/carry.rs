@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use proto::Errno;
 
-use super::super::notify::drop_attributes;
+use super::super::notify::{drop_attributes, drop_pages};
 use super::super::uring::EntryId;
 use super::Worker;
-use crate::adapter::{Answer, Incoming, Operation, encode};
-use crate::client::ServerSession;
-use crate::ops::{perform, undo};
+use crate::adapter::{Answer, Incoming, Locked, Operation, encode};
+use crate::client::{Rpc, ServerSession};
+use crate::ops::{Cx, perform, undo};
 use crate::trace::{Ended, Subject, Traced};
 
 /// How long an interrupted operation may still come to its end. Most signals are no reason to fail (timers, children,
@@ -44,7 +44,7 @@ impl Worker {
     }
 
     async fn answer(&self, incoming: Incoming, entry: Option<EntryId>) {
-        let cx = self.context(&incoming);
+        let cx = self.context(&incoming, entry);
         let Incoming { unique, ino, operation, .. } = incoming;
         let whose = Whose { unique, entry };
         let operation = match operation {
@@ -57,6 +57,7 @@ impl Worker {
         };
         let session = &self.serving.session;
         let (name, droppable) = (operation.name(), operation.is_droppable());
+        let grace = if operation.waits_for_others() { Duration::ZERO } else { GRACE };
         // Nobody waits for the end of a handle: neither the process that closed it nor the kernel.
         let is_release = matches!(operation, Operation::Release { .. } | Operation::ReleaseDir { .. });
         let is_read = matches!(operation, Operation::Read(_));
@@ -68,7 +69,14 @@ impl Worker {
             self.reply(whose, Err(Errno::EACCES));
             return;
         }
-        let work = AssertUnwindSafe(perform(&cx, operation)).catch_unwind();
+        let work = AssertUnwindSafe(async {
+            let outcome = perform(&cx, operation).await;
+            if let Ok(Answer::Locked(Locked { news: Some(version), .. })) = &outcome {
+                self.drop_pages(&cx, *version).await;
+            }
+            outcome
+        });
+        let work = work.catch_unwind();
         let mut work = pin!(work.map(|outcome| outcome.unwrap_or_else(|_| {
             tracing::error!(operation = name, %ino, "operation panicked: answered with EIO");
             Err(Errno::EIO)
@@ -80,7 +88,7 @@ impl Worker {
             tokio::select! {
                 biased;
                 done = &mut traced => outcome = Poll::Ready(done),
-                () = grace_over(interruptible.interrupted(), session) => {}
+                () = grace_over(interruptible.interrupted(), grace, session) => {}
             }
             slow = Some(traced.finish(subject));
         }
@@ -103,7 +111,7 @@ impl Worker {
                 if attr_changed {
                     drop_attributes(&self.device, ino, cx.state.presentation.root);
                 }
-                let given = outcome.as_ref().ok().filter(|answer| answer.gives_handle()).cloned();
+                let given = outcome.as_ref().ok().filter(|answer| answer.gives_something()).cloned();
                 let is_received = self.reply(whose, outcome);
                 self.take_in(slow, error);
                 if !is_received && let Some(answer) = given {
@@ -111,15 +119,43 @@ impl Worker {
                 }
             }
             Poll::Pending => {
+                // What may have changed something is seen through, though nobody waits for it.
+                let mut rest = pin!(async {
+                    if !droppable && let Ok(answer) = work.await {
+                        undo(&cx, answer).await;
+                    }
+                });
+                let mut is_over = false;
                 if !is_release {
+                    cx.given_up.set();
+                    // What is to be taken back takes its turn before the program can ask again.
+                    is_over = std::future::poll_fn(|cx| Poll::Ready(rest.as_mut().poll(cx).is_ready())).await;
                     self.reply(whose, Err(Errno::EINTR));
                     self.take_in(slow, error);
                 }
-                // What may have changed something is seen through, though nobody waits for it.
-                if !droppable && let Ok(answer) = work.await {
-                    undo(&cx, answer).await;
+                if !is_over {
+                    rest.await;
                 }
             }
+        }
+    }
+
+    /// Makes the kernel drop pages that may be older than `version`, which came with a lock; unless nobody waits any more.
+    async fn drop_pages(&self, cx: &Cx<Rpc>, version: u64) {
+        let (ino, root) = (cx.ino, cx.state.presentation.root);
+        // On a thread of its own: the kernel waits for pages whose reads this thread has to answer.
+        let dropped = match self.device.share() {
+            Ok(device) => tokio::task::spawn_blocking(move || drop_pages(&device, ino, root)),
+            Err(error) => {
+                return tracing::error!(%ino, %error, "the kernel's pages stay, though others changed the file");
+            }
+        };
+        tokio::select! {
+            done = dropped => match done {
+                Ok(()) => cx.state.data.settle_dropped(ino, version),
+                Err(error) => tracing::error!(%ino, %error, "the kernel's pages stay, though others changed the file"),
+            },
+            () = cx.given_up.wait() => {}
         }
     }
 
@@ -144,10 +180,10 @@ impl Worker {
     }
 }
 
-async fn grace_over(interrupted: impl Future<Output = ()>, session: &ServerSession) {
+async fn grace_over(interrupted: impl Future<Output = ()>, grace: Duration, session: &ServerSession) {
     interrupted.await;
     tokio::select! {
-        () = tokio::time::sleep(GRACE) => {}
+        () = tokio::time::sleep(grace) => {}
         _ = session.wait_ended() => {}
     }
 }
