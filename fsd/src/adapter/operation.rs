@@ -150,6 +150,8 @@ pub(crate) struct Write {
     pub(crate) data: Bytes,
     /// Drop set-id bits: the writer has no right to keep them.
     pub(crate) kill_privileges: bool,
+    /// At the end of the file (`O_APPEND`): `offset` is where the kernel thinks that it is.
+    pub(crate) append: bool,
 }
 
 /// setxattr(2).

@@ -213,6 +213,7 @@ impl<'a> Parser<'a> {
             offset: write.offset,
             data: payload(self.message_len - len..self.message_len),
             kill_privileges: write.fuse_flags & abi::WRITE_KILL_PRIV != 0,
+            append: write.flags & O_APPEND != 0 && write.fuse_flags & abi::WRITE_CACHE == 0,
         }))
     }
 
@@ -288,6 +289,7 @@ const O_WRONLY: u32 = 0o1;
 const O_RDWR: u32 = 0o2;
 const O_EXCL: u32 = 0o200;
 const O_TRUNC: u32 = 0o1000;
+const O_APPEND: u32 = 0o2000;
 /// Differs between architectures.
 const O_DIRECT: u32 = rustix::fs::OFlags::DIRECT.bits();
 /// The kernel's own mark of an open for execve(2).

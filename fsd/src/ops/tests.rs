@@ -198,13 +198,25 @@ fn write_by_a_stranger_drops_set_id_bits_first() {
     let cx = world("");
     let handle = cx.open(attr(1, 0o4755), WRITE);
     cx.asked();
-    let write = Write { handle, offset: 0, data: Bytes::from_static(b"x"), kill_privileges: true };
+    let write = Write { handle, offset: 0, data: Bytes::from_static(b"x"), kill_privileges: true, append: false };
     cx.answer(Ok(Reply::Entry(attr(1, 0o755))));
     assert_eq!(cx.run(Operation::Write(write.clone())), Ok(Answer::Written(1)));
     let changes = AttrChanges { kill_privileges: true, ..Default::default() };
     assert_eq!(cx.asked(), [Request::SetAttr { ino: DIR, changes, by_handle: true }]);
     assert_eq!(cx.run(Operation::Write(write)), Ok(Answer::Written(1)), "they are gone now");
     assert!(cx.asked().is_empty());
+}
+
+#[test]
+fn bytes_are_appended_where_the_file_ends_whatever_the_kernel_thinks() {
+    let cx = world("");
+    let handle = cx.open(Attr { size: 10, ..attr(1, 0o644) }, WRITE);
+    for (offset, end) in [(0, 13), (99, 16)] {
+        let data = Bytes::from_static(b"new");
+        let write = Write { handle, offset, data, kill_privileges: false, append: true };
+        assert_eq!(cx.run(Operation::Write(write)), Ok(Answer::Written(3)));
+        assert_eq!(cx.state.handles.find(handle).unwrap().file.size(), end);
+    }
 }
 
 #[tokio::test(start_paused = true)]

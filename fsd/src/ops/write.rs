@@ -15,6 +15,9 @@ pub(super) async fn write<C: MetaClient>(cx: &Cx<C>, write: Write) -> Result<Ans
         drop_privileges(cx).await?;
     }
     let size = write.data.len() as u32;
-    cx.state.data.write(&cx.client, &handle.file, write.offset, &write.data, cx.now).await?;
+    // The kernel asks nobody for the length of a file that others changed. Its pages of it are wrong until it asks, which
+    // it does before it reads: it does not know the time of this write.
+    let offset = if write.append { handle.file.size() } else { write.offset };
+    cx.state.data.write(&cx.client, &handle.file, offset, &write.data, cx.now).await?;
     Ok(Answer::Written(size))
 }

@@ -134,11 +134,20 @@ fn written_bytes_are_those_behind_the_header() {
         operation(Opcode::Write, &[bytes_of(&body), data])
     };
     let data = Bytes::from_static(b"abc");
-    let expected = Write { handle: HandleId(3), offset: 10, data, kill_privileges: true };
+    let expected = Write { handle: HandleId(3), offset: 10, data, kill_privileges: true, append: false };
     assert_eq!(write(3, 10, b"abc"), Ok(Operation::Write(expected)));
     assert_eq!(write(4, 10, b"abc"), Err(Errno::EINVAL));
     assert_eq!(write(2, 10, b"abc"), Err(Errno::EINVAL));
     assert_eq!(write(3, FILE_SIZE_MAX, b"abc"), Err(Errno::EFBIG));
+}
+
+#[test]
+fn appended_bytes_are_told_apart_from_pages_that_are_written_back() {
+    for (flags, fuse_flags, append) in [(0, 0, false), (O_APPEND, 0, true), (O_APPEND, abi::WRITE_CACHE, false)] {
+        let body = abi::WriteIn { size: 1, flags, fuse_flags, ..Default::default() };
+        let Ok(Operation::Write(write)) = operation(Opcode::Write, &[bytes_of(&body), b"x"]) else { panic!() };
+        assert_eq!(write.append, append);
+    }
 }
 
 #[test]
@@ -219,7 +228,7 @@ fn what_commits_data_is_never_given_up_half_way() {
     let handle = HandleId(1);
     let set = SetAttr { changes: AttrChanges::default(), handle: None };
     let range = Fallocate { handle, offset: 0, length: 1, mode: FallocateMode::Punch };
-    let write = Write { handle, offset: 0, data: Bytes::new(), kill_privileges: false };
+    let write = Write { handle, offset: 0, data: Bytes::new(), kill_privileges: false, append: false };
     let changing = [
         Operation::Write(write),
         Operation::Flush { handle, owner: LockOwner(1) },

@@ -178,7 +178,7 @@ async fn take(cx: &Cx<&Server>, lock: Lock) -> Result<(), Errno> {
 
 async fn write(cx: &Cx<&Server>, handle: HandleId) {
     let write =
-        Write { handle, offset: 0, data: bytes::Bytes::from_static(b"x"), kill_privileges: false };
+        Write { handle, offset: 0, data: bytes::Bytes::from_static(b"x"), kill_privileges: false, append: false };
     perform(cx, Operation::Write(write)).await.unwrap();
 }
 
