@@ -91,7 +91,7 @@ pub(crate) async fn perform<C: MetaClient>(cx: &Cx<C>, operation: Operation) -> 
         Operation::OpenDir => dir::opendir(cx).await,
         Operation::ReadDir(read) => dir::readdir(cx, read).await,
         Operation::ReleaseDir { handle } => dir::releasedir(cx, handle),
-        Operation::Lock(lock) => lock::lock(cx, lock).await,
+        Operation::Lock(lock) => Box::pin(lock::lock(cx, lock)).await,
         Operation::Unlock(lock) => lock::unlock(cx, lock).await,
         Operation::TestLock(lock) => lock::test(cx, lock).await,
         Operation::Forget | Operation::Interrupt { .. } | Operation::Destroy => Ok(Answer::Done),
@@ -109,7 +109,7 @@ pub(crate) async fn undo<C: MetaClient>(cx: &Cx<C>, answer: Answer) {
         Answer::OpenedDir { handle } => {
             let _ = dir::releasedir(cx, handle);
         }
-        Answer::Locked(locked) => lock::take_back(cx, &locked).await,
+        Answer::Locked(locked) => Box::pin(lock::take_back(cx, &locked)).await,
         _ => {}
     }
 }

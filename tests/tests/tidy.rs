@@ -95,10 +95,12 @@ const IMPURE: [&str; 8] =
     ["tokio", "Instant::now", "SystemTime::now", "std::thread", "std::fs", "std::net", "spawn(", "spawn_local("];
 
 /// Where the pure parts wait for each other all the same, by what wakes tasks of any runtime.
-const WAITING: [(&str, &str); 3] = [
+const WAITING: [(&str, &str); 5] = [
     ("state/closes.rs", "use tokio::sync::Notify;"),
     ("state/files.rs", "settling: tokio::sync::Mutex<()>,"),
     ("state/files/doubts.rs", "_turn: tokio::sync::MutexGuard<'a, ()>,"),
+    ("state/locks.rs", "_turn: tokio::sync::OwnedMutexGuard<()>,"),
+    ("state/locks.rs", "type Turns = tokio::sync::Mutex<()>;"),
 ];
 
 #[test]

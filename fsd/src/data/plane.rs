@@ -156,6 +156,19 @@ impl DataPlane {
         self.shared.objects.give_up(given_up);
     }
 
+    /// Drops what was written to files that `is_gone` and not committed: it must not be from here on.
+    pub(crate) fn forsake(&self, is_gone: impl Fn(InodeId) -> bool) {
+        for file in self.dirty_files().into_iter().filter(|file| is_gone(file.ino())) {
+            let (bytes, given_up) = self.update(&file, |state| {
+                let bytes = state.memory();
+                state.discard();
+                (bytes, state.take_given_up())
+            });
+            self.shared.objects.give_up(given_up);
+            tracing::error!(ino = file.ino().0, bytes, "the file is gone: what was written to it is lost");
+        }
+    }
+
     /// Takes in attributes that came with a lock: whoever gets one sees what was committed before. Returns the version of
     /// the file where the kernel's pages of it may be older; [`Self::settle_dropped`] follows when it has none any more.
     pub(crate) fn settle_lock(&self, attr: &Attr) -> Option<u64> {

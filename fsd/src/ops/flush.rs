@@ -35,16 +35,24 @@ pub(super) async fn sync<C: MetaClient>(cx: &Cx<C>) -> Result<Answer, Errno> {
 
 /// syncfs(2).
 pub(super) async fn syncfs<C: MetaClient>(cx: &Cx<C>) -> Result<Answer, Errno> {
+    forsake_gone(cx);
     cx.state.data.flush_all(&cx.client).await?;
     sync(cx).await
 }
 
 /// A step of a mount that goes on: what was written before `since` is committed, close or no close.
 pub(crate) async fn write_back<C: MetaClient>(cx: &Cx<C>, since: Timespec) {
+    forsake_gone(cx);
     cx.state.data.write_back(&cx.client, since).await;
 }
 
 /// The last step of a mount: nothing written is left behind.
 pub(crate) async fn flush_everything<C: MetaClient>(cx: &Cx<C>) -> Result<(), Errno> {
+    forsake_gone(cx);
     cx.state.data.flush_all(&cx.client).await
+}
+
+/// What was written to files that are gone is committed no more: others may have their locks by now.
+fn forsake_gone<C>(cx: &Cx<C>) {
+    cx.state.data.forsake(|ino| cx.state.files.permit_use(ino).is_err());
 }

@@ -14,7 +14,7 @@ use super::{Cx, unexpected};
 use crate::adapter::{Answer, Lock, Locked};
 use crate::client::MetaClient;
 use crate::data::File;
-use crate::state::{FileHandle, HandleId, Holder};
+use crate::state::{FileHandle, HandleId, Holder, LockTurn};
 
 pub(crate) use waiting::{Asking, WaitingRoom};
 
@@ -64,17 +64,20 @@ pub(super) async fn closed_by<C: MetaClient>(cx: &Cx<C>, ino: InodeId, owner: Lo
     server::give_up(cx, &turn, holder, 0, LockSpan::END).await
 }
 
-/// Ends what a handle that is gone was the last way to. `commit` is what has to be done before; requests for locks
-/// that come meanwhile wait.
-pub(super) async fn gone<C: MetaClient>(cx: &Cx<C>, ino: InodeId, handle: HandleId, commit: impl Future<Output = ()>) {
-    if !cx.state.locks.came_through(ino, handle) {
-        return commit.await;
-    }
-    let turn = cx.state.locks.turn(ino).await;
-    commit.await;
+/// A handle is gone that locks came through: until the result is dropped, requests for locks of the file wait. `None`
+/// where there are no such locks.
+pub(super) async fn leaving<'a, C>(cx: &'a Cx<C>, ino: InodeId, handle: HandleId) -> Option<LockTurn<'a>> {
+    if cx.state.locks.came_through(ino, handle) { Some(cx.state.locks.turn(ino).await) } else { None }
+}
+
+/// Gives up locks that no handle is left of. Call it when what was written is committed.
+pub(super) async fn leave<C: MetaClient>(cx: &Cx<C>, turn: LockTurn<'_>, ino: InodeId, handle: HandleId) {
     for holder in cx.state.locks.leave(ino, handle) {
-        if let Err(errno) = server::give_up(cx, &turn, holder, 0, LockSpan::END).await {
-            tracing::warn!(%ino, %errno, "locks of a closed file stay until the mount closes it for good");
+        // After the end of the session there is nothing to be given up.
+        if let Err(errno) = server::give_up(cx, &turn, holder, 0, LockSpan::END).await
+            && errno != Errno::EACCES
+        {
+            tracing::warn!(%ino, %errno, "locks of a closed file stay until the mount has closed all of it");
         }
     }
 }
@@ -90,7 +93,11 @@ pub(super) async fn take_back<C: MetaClient>(cx: &Cx<C>, locked: &Locked) {
 /// Asks once, and again where the answer may be of a moment ago: the kernel tells of handles that are gone when the
 /// program that had them goes on already, perhaps to another thread.
 async fn look<C: MetaClient>(cx: &Cx<C>, handle: &FileHandle, lock: Lock) -> Result<Had, Errno> {
-    let mut pauses = LOOKS.into_iter();
+    let mut pauses = match lock.kind {
+        // Most of them end with a close that is waited for.
+        LockKind::Range => LOOKS[..2].iter(),
+        LockKind::Whole => LOOKS.iter(),
+    };
     loop {
         let held_here = match attempt(cx, handle, lock).await? {
             Attempt::Had(had) => return Ok(had),
@@ -100,7 +107,7 @@ async fn look<C: MetaClient>(cx: &Cx<C>, handle: &FileHandle, lock: Lock) -> Res
         let Some(pause) = pause else { break };
         tokio::select! {
             () = cx.given_up.wait() => return Err(Errno::EINTR),
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(*pause) => {}
         }
     }
     exchange(cx, handle, &lock).await?;

@@ -12,15 +12,17 @@ use crate::state::{HandleId, Turn};
 
 pub(super) async fn release<C: MetaClient>(cx: &Cx<C>, handle: HandleId) -> Result<Answer, Errno> {
     let (id, handle) = (handle, cx.state.handles.remove(handle).ok_or(Errno::EBADF)?);
-    let commit = async {
-        // Writes through a mapping arrive after the last close.
-        if handle.write
-            && let Err(errno) = cx.state.data.flush(&cx.client, &handle.file, false).await
-        {
-            tracing::error!(ino = %handle.ino, %errno, "data written after the file was closed is lost");
-        }
-    };
-    lock::gone(cx, handle.ino, id, commit).await;
+    let leaving = lock::leaving(cx, handle.ino, id).await;
+    // Writes through a mapping arrive after the last close.
+    if handle.write
+        && cx.state.files.permit_use(handle.ino).is_ok()
+        && let Err(errno) = cx.state.data.flush(&cx.client, &handle.file, false).await
+    {
+        tracing::error!(ino = %handle.ino, %errno, "data written after the file was closed is lost");
+    }
+    if let Some(turn) = leaving {
+        Box::pin(lock::leave(cx, turn, handle.ino, id)).await;
+    }
     cx.state.data.close(handle.ino);
     cx.state.files.closed(handle.ino, handle.write, handle.execute);
     let keep_atime = !cx.state.flags.current().no_atime;

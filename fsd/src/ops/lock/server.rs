@@ -50,6 +50,8 @@ pub(super) async fn give_up<C: MetaClient>(
             // All locks were taken in the next session, this one with them.
             Ok(Reply::Done) | Err(Errno::EIO) => {}
             Ok(other) => result = Err(unexpected("unlock", &other)),
+            // A hole in a range makes two of it, and there are too many: it stays.
+            Err(Errno::ENOLCK) => return Err(Errno::ENOLCK),
             Err(errno) => {
                 result = Err(errno);
                 break;

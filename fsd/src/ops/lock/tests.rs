@@ -2,14 +2,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures_util::FutureExt;
-use proto::{Attr, Caller, LockSpans};
+use proto::{Attr, Caller, LockSpans, Timespec};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use super::*;
 use crate::adapter::{Open, Operation, Write};
 use crate::ops::tests::{DIR, READ_ONLY, WRITE, attr, empty_layout, world_with};
-use crate::ops::{GivenUp, perform, undo};
+use crate::ops::{GivenUp, perform, undo, write_back};
 
 /// The other mounts, as one owner.
 const OTHERS: LockOwner = LockOwner(99);
@@ -476,6 +476,20 @@ async fn lock_of_a_file_that_is_gone_is_refused_and_ends_with_its_close() {
     assert_eq!(take(&cx, range(handle, ME, 20, 29, true)).await, Err(Errno::ESTALE));
     assert_eq!(perform(&cx, Operation::Flush { handle, owner: ME }).await, Err(Errno::ESTALE));
     assert!(server.of(LockKind::Range, ME).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_under_a_lock_that_was_lost_is_not_committed() {
+    let server = Server::default();
+    let cx = world_with("", &server);
+    let handle = open(&cx, WRITE).await;
+    take(&cx, whole(handle, true)).await.unwrap();
+    write(&cx, handle).await;
+    cx.state.files.mark_gone(&[DIR]);
+    asked(&server);
+    write_back(&cx, Timespec { secs: cx.now.secs + 1, ..cx.now }).await;
+    perform(&cx, Operation::Release { handle }).await.unwrap();
+    assert_eq!(asked(&server), ["unlock", "release"]);
 }
 
 #[tokio::test(start_paused = true)]
