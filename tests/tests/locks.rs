@@ -7,7 +7,8 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tests::{Cluster, Locker, Mounted, Volume, wait_for};
+use rustix::process::Signal;
+use tests::{Cluster, Flags, Locker, Mounted, Volume, wait_for};
 
 const LOCKER: &str = env!("CARGO_BIN_EXE_locker");
 /// The bound of whatever ends a lock: from then on to who waits for it.
@@ -24,7 +25,10 @@ struct World {
 
 impl World {
     fn new(name: &str) -> Self {
-        let cluster = Cluster::start();
+        Self::of(Cluster::start(), name)
+    }
+
+    fn of(cluster: Cluster, name: &str) -> Self {
         let volume = cluster.create_volume(name, &[]);
         let mounts = [(); 2].map(|()| cluster.mount(&volume, &volume.token, &[]));
         fs::write(mounts[0].path("file"), "").unwrap();
@@ -405,6 +409,44 @@ fn read_only_mount_shares_locks_and_takes_none_for_itself() {
     assert_eq!(writer.ask("lock f range ex 0 0 try"), "EAGAIN");
     reader.ok("unlock f range 0 0");
     writer.ok("lock f range ex 0 0 try");
+}
+
+#[test]
+fn mount_that_was_given_up_for_lost_takes_its_locks_again_or_is_told_that_others_have_them() {
+    let flags = Flags { meta: ["--sessionGrace", "30s"].map(str::to_owned).to_vec(), ..Flags::default() };
+    let mut world = World::of(Cluster::start_with(flags), "lost");
+    let [lost, kept] = ["lost", "kept"].map(|name| world.mounts.each_ref().map(|mount| mount.path(name)));
+    let mut holders = [&lost[0], &kept[0]].map(|path| Locker::opening(LOCKER, path));
+    for holder in &mut holders {
+        holder.ok("write f 0 committed");
+        holder.ok("lock f whole ex 0 0 try");
+    }
+    let [mut gets_lost, mut wants_kept] = [&lost[1], &kept[1]].map(|path| Locker::opening(LOCKER, path));
+    waits(&mut gets_lost, "lock f whole ex 0 0 wait");
+    holders[0].ok("lock f whole ex 0 0 try");
+    holders[0].ok("write f 0 under-lock");
+    world.mounts[0].daemon.signal(Signal::STOP);
+    world.cluster.meta.kill();
+    world.cluster.restart_meta();
+    assert_eq!(gets_lost.answer_within(60_000).as_deref(), Some("ok"), "the mount is taken for lost");
+    gets_lost.ok("write f 0 the-others");
+    world.mounts[0].daemon.signal(Signal::CONT);
+    let [holder, keeper] = &mut holders;
+    wait_for("who lost the lock is told", 10, || holder.ask("write f 0 overwritten") == "ESTALE");
+    assert_eq!(holder.ask("lock f whole sh 0 0 try"), "ESTALE");
+    assert_eq!(wants_kept.ask("lock f whole ex 0 0 try"), "EAGAIN", "the lock that nobody took is held again");
+    keeper.ok("write f 0 still-held");
+    keeper.ok("unlock f whole 0 0");
+    wants_kept.ok("lock f whole ex 0 0 wait");
+    assert_eq!(wants_kept.ask("read f 0 10"), "still-held");
+    holder.ok("close f");
+    // What is written back by itself would have come by now.
+    std::thread::sleep(Duration::from_secs(6));
+    gets_lost.ok("unlock f whole 0 0");
+    gets_lost.ok("lock f whole sh 0 0 try");
+    assert_eq!(gets_lost.ask("read f 0 10"), "the-others");
+    let third = world.cluster.mount(&world.volume, &world.volume.token, &[]);
+    assert_eq!(fs::read_to_string(third.path("lost")).unwrap(), "the-others");
 }
 
 /// A lock taken and left by one program after another: the kernel tells of a closed file when the next one asks already.

@@ -85,6 +85,10 @@ impl MetaClient for Rpc {
         let (mut dropped, mut repeated) = (0, false);
         loop {
             let line = stage(Stage::Reconnect, self.link.line()).await?;
+            // Perhaps others have the file's lock by now: what was written under it must not follow in another session.
+            if let Request::Commit(commit) = &frame.request {
+                self.link.session().permit_commit(commit.ino)?;
+            }
             let message = match sent.take() {
                 Some(message) if message.generation == line.identity.generation => message,
                 Some(Message { ticket: Some(ticket), .. }) => {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use auth::{MountFlags, VolumeToken};
 use proto::limits::HANDLES_MAX;
 use proto::{
-    Caller, Claim, InodeId, Refused, Reply, ReplyFrame, Request, RequestFrame, SessionId, SessionKey, SessionRefusal,
-    Welcome, codec,
+    Caller, Claim, Errno, InodeId, Refused, Reply, ReplyFrame, Request, RequestFrame, SessionId, SessionKey,
+    SessionRefusal, Welcome, codec,
 };
 use tokio::sync::{MutexGuard, mpsc, watch};
 use transport::client::{Connection, Receipt};
@@ -130,6 +130,11 @@ impl ServerSession {
 
     pub(super) fn settings(&self) -> &SessionSettings {
         &self.settings
+    }
+
+    /// Whether what was written to a file may be committed: `ESTALE` where the file is gone for who wrote it.
+    pub(super) fn permit_commit(&self, ino: InodeId) -> Result<(), Errno> {
+        self.files.permit_use(ino)
     }
 
     pub(super) fn known_dirs(&self) -> &KnownDirs {

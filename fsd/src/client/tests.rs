@@ -331,6 +331,45 @@ async fn locks_are_taken_again_in_the_session_that_follows_a_forgotten_one() {
 }
 
 #[tokio::test]
+async fn commit_that_waited_for_another_session_is_not_sent_where_the_lock_was_lost() {
+    LocalSet::new()
+        .run_until(async {
+            let world = World::start(|frame| match frame.request {
+                Request::Lock { .. } => Act::Answer(Err(Refused::Error(Errno::EAGAIN))),
+                Request::GetAttr { .. } => Act::Break,
+                _ => entry(),
+            });
+            let world = world.await;
+            world.files.opened(&attr(55), &Open { write: true, ..Default::default() });
+            let holder = Holder { ino: InodeId(55), kind: LockKind::Whole, owner: LockOwner(1) };
+            assert!(world.locks.settle_lock(0, holder, HandleId(1), LockSpan::whole(true, 7)));
+            assert!(world.call(commit(55)).await.is_ok());
+            *world.seen.refuse_resume.borrow_mut() = Some(SessionRefusal::SessionUnknown);
+            let rpc = Rpc::new(Rc::clone(&world.link), 0, Timespec::default());
+            let breaking = tokio::time::timeout(Duration::from_millis(50), rpc.call(&Caller::ROOT, stat()));
+            let (_, committed) = tokio::join!(breaking, async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                world.call(commit(55)).await
+            });
+            assert_eq!(committed, Err(Errno::ESTALE));
+        })
+        .await;
+}
+
+fn commit(ino: u64) -> Request {
+    let mtime = Timespec::default();
+    Request::Commit(proto::Commit {
+        ino: InodeId(ino),
+        changes: Vec::new(),
+        inline: None,
+        base_version: 1,
+        size_min: 0,
+        mtime,
+        durable: false,
+    })
+}
+
+#[tokio::test]
 async fn locks_of_a_session_that_goes_on_are_left_alone() {
     LocalSet::new()
         .run_until(async {
