@@ -60,8 +60,16 @@ impl Identity {
         if self.squash_root && is_of_root(caller) { Cow::Owned(squashed(caller)) } else { Cow::Borrowed(caller) }
     }
 
+    /// Whether a caller of the session may be the superuser.
+    pub(super) fn may_be_superuser(&self) -> bool {
+        match &self.fixed {
+            Some(fixed) => self.of(&fixed.0).uid == 0,
+            None => !self.squash_root,
+        }
+    }
+
     /// Whether a caller of the session may be the owner of a file with these attributes, or the superuser.
-    pub(super) fn may_own(&self, attr: &Attr) -> bool {
+    fn may_own(&self, attr: &Attr) -> bool {
         match &self.fixed {
             Some(fixed) => permit::owns(attr, &self.of(&fixed.0)),
             None => !self.squash_root || attr.uid != 0,

@@ -149,11 +149,14 @@ pub(super) fn repeat<K: MetaKv>(
     let reply = tx.recall(ask.session.id, operation)?;
     let Reply::Opened(then, _) = &reply else { return Ok(reply) };
     let Some(inode) = tx.find_inode(then.ino)? else { return Ok(reply) };
-    let may_see = if inode.is_orphan() {
+    let identity = &ask.session.identity;
+    let may_name = if inode.is_orphan() {
         claim::is_holder(tx.volume, ask, inode.ino())?
     } else {
         scope::admits(&tx, ask.session, &inode)?
     };
+    let may_have_it = identity.may_have_opened(&inode.attr, false) || identity.may_have_opened(&inode.attr, true);
+    let may_see = may_name && (may_have_it || tx.holds_open(ask.session.id, inode.ino()));
     // What it was answered then holds nothing that came to the file since.
     if !may_see {
         return Ok(reply);
@@ -161,7 +164,7 @@ pub(super) fn repeat<K: MetaKv>(
     let head = layout::head(&tx, &inode)?;
     if inherited {
         // Whether it may write is not kept: the mount asked for it then, and may have been allowed to.
-        let may_write = !ask.session.read_only && ask.session.identity.may_have_opened(&inode.attr, true);
+        let may_write = !ask.session.read_only && identity.may_have_opened(&inode.attr, true);
         tx.open_file(inode.ino(), ask.session.id, may_write)?;
         tx.adopt(ask.session.id, operation);
         tx.commit()?;

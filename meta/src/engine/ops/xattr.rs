@@ -93,10 +93,10 @@ pub(super) fn remove<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, ino: InodeId,
     Ok(Reply::Done)
 }
 
-/// Content changes: what gave rights to whoever executes the file goes, where a policy says that nobody who may keep it can
-/// have changed it. Elsewhere it is the mount's to ask for.
+/// Content changes: what gave rights to whoever executes the file goes, where a policy says that it was not the superuser
+/// who changed it. Elsewhere it is the mount's to ask for.
 pub(super) fn drop_privileges<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, inode: &mut Inode) -> Outcome<()> {
-    if ask.session.identity.may_own(&inode.attr) {
+    if ask.session.identity.may_be_superuser() {
         return Ok(());
     }
     inode.attr.perm = permit::without_privileges(&inode.attr);

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use proto::dirent::DirRecords;
 use proto::{
-    Access, AttrChanges, Caller, Claim, Errno, FileKind, InodeId, NewNode, OperationId, Refused, Reply, Request,
-    XattrMode,
+    Access, AttrChanges, BlockIndex, Caller, Claim, Errno, FileKind, InodeId, NewNode, OperationId, Refused, Reply,
+    Request, XattrMode,
 };
 
 use super::world::{BOTH, EXECUTE, LIMITS, READ, ROOT, User, WRITE, World, name};
@@ -304,7 +304,7 @@ fn times_of_others_are_not_squashed_roots_to_set() {
 }
 
 #[test]
-fn set_id_bits_of_others_do_not_survive_what_a_session_writes() {
+fn set_id_bits_and_capabilities_do_not_survive_what_others_than_the_superuser_write() {
     let world = World::new();
     let root = world.superuser();
     let capability = Bytes::from_static(b"security.capability");
@@ -323,10 +323,10 @@ fn set_id_bits_of_others_do_not_survive_what_a_session_writes() {
     };
     for (index, identity, owner, keeps) in [
         (0, SQUASHED, 0, false),
-        (1, SQUASHED, 1000, true),
+        (1, SQUASHED, 1000, false),
         (2, fixed(1000, 1000, &[]), 0, false),
         (3, fixed(1000, 1000, &[]), 1001, false),
-        (4, fixed(1000, 1000, &[]), 1000, true),
+        (4, fixed(1000, 1000, &[]), 1000, false),
         (5, fixed(0, 0, &[]), 1000, true),
         (6, Identity::CLAIMED, 0, true),
     ] {
@@ -343,4 +343,33 @@ fn set_id_bits_of_others_do_not_survive_what_a_session_writes() {
         world.volume.close_session(user.session.id, world.now()).unwrap();
     }
     world.check();
+}
+
+#[test]
+fn regression_repeated_create_shows_nothing_of_a_file_that_is_not_theirs_any_more() {
+    let kv = MemoryKv::default();
+    let world = World::on(kv.clone(), LIMITS);
+    let root = world.superuser();
+    root.chmod(ROOT, 0o777).unwrap();
+    let user = under(&world, fixed(1000, 1000, &[]), full_root());
+    let (access, exclusive, truncate) = (BOTH, true, false);
+    let create = || Request::Create { parent: ROOT, name: name("f"), perm: 0o644, access, exclusive, truncate };
+    let operation = Some(world.next_operation());
+    let Ok(Reply::Opened(attr, _)) = user.ask_as(operation, create()) else { panic!("it is made") };
+    user.close(attr.ino);
+    root.chown(attr.ino, Some(0), Some(0)).unwrap();
+    root.chmod(attr.ino, 0o600).unwrap();
+    root.open(attr.ino, BOTH).unwrap();
+    root.commit_inline(attr.ino, b"secret", root.stat(attr.ino).unwrap().version).unwrap();
+    let layout = |user: &User<'_>| user.ask(Request::GetLayout { ino: attr.ino, first: BlockIndex(0), count: 1 });
+    let check = |user: &User<'_>| {
+        let answer = user.ask_as(operation, create());
+        let Ok(Reply::Opened(shown, map)) = &answer else { panic!("its first answer: {answer:?}") };
+        assert_eq!((shown.uid, shown.size, map.inline.as_deref()), (1000, 0, None));
+        assert!(layout(user).is_err(), "it does not have it open");
+    };
+    check(&user);
+    let session = user.session.clone();
+    let world = world.restarted(kv);
+    check(&world.user(&session, full_root()));
 }
