@@ -107,7 +107,8 @@ impl Feed {
             position: FeedPosition { feed: self.life, sequence: heard },
             complete: known.is_some() && heard >= self.kept().before,
         };
-        let number = self.enter(Acting { store, sequence: heard });
+        // What it acts by it says itself, its first line included.
+        let number = self.enter(Acting { store, sequence: 0 });
         Some(Listener { feed: Arc::clone(self), number, store, newest, heard, start: Some(start), _place: place })
     }
 
@@ -133,9 +134,11 @@ impl Feed {
         });
     }
 
-    /// Number of the newest change.
+    /// Number of the newest change that metadata servers act by; 0 where none is kept.
     pub(crate) fn newest(&self) -> u64 {
-        self.newest.borrow().sequence
+        let kept = self.kept();
+        let behind = kept.notes.iter().rev().take_while(|note| !matches!(note, Note::Changed(_))).count();
+        if behind == kept.notes.len() { 0 } else { kept.before + (kept.notes.len() - behind) as u64 }
     }
 
     /// Waits until all who listen act by everything up to change `sequence`, or had their time for that.

@@ -116,3 +116,13 @@ async fn listeners_are_bounded_and_give_their_place_back() {
     drop(listeners);
     assert!(feed.listen(Uuid::nil(), None).is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn new_token_of_a_metadata_server_is_no_change_that_others_act_by() {
+    let feed = Arc::new(Feed::default());
+    assert_eq!(feed.newest(), 0);
+    feed.publish(vec![changed(1), Note::ServerToken(Uuid::nil())]);
+    assert_eq!(feed.newest(), 1);
+    feed.publish(vec![changed(2)]);
+    assert_eq!(feed.newest(), 3);
+}

@@ -281,6 +281,7 @@ impl Session {
     /// Whether the mount is still there: one of its connections answers, also one that it makes meanwhile.
     pub(crate) async fn answers(&self) -> bool {
         let event = codec::encode(&Event::Ping);
+        let joined = self.presence().next_peer;
         for _ in 0..PINGS {
             let peers = self.peers();
             let mut pings: FuturesUnordered<_> = peers.iter().map(|peer| peer.tell(&event)).collect();
@@ -297,7 +298,8 @@ impl Session {
                 return true;
             }
         }
-        false
+        // Who joined meanwhile has the session's key.
+        self.presence().next_peer > joined
     }
 
     /// Ends the session: no request is answered from here on. `None` where it was over already. The farewell is to be

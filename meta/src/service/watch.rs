@@ -25,6 +25,8 @@ use super::journal::Subject;
 use super::sessions::{Adopted, Session};
 use super::{Server, Word};
 
+/// How long a change counts as not acted on whose meaning cannot be asked for.
+const UNKNOWN_MAX: Duration = Duration::from_secs(2);
 /// A round over the tokens in use.
 const ROUND: Duration = Duration::from_millis(500);
 /// Tokens asked about at once because their answers grew old.
@@ -137,7 +139,13 @@ pub(super) fn go_by(places: &[Place], answer: Result<Arc<TokenGrant>, AuthError>
     match answer {
         Ok(grant) => take_up(places, &grant, awaited),
         Err(AuthError::Rejected | AuthError::Ended) => cut_and_tell(places.to_vec(), TOKEN_GONE, &awaited),
-        Err(AuthError::Unavailable(_)) => {}
+        // Nobody knows what they are to go by: whoever waits for that waits as long as it would for a mount.
+        Err(AuthError::Unavailable(_)) => {
+            spawn_local(async move {
+                tokio::time::sleep(UNKNOWN_MAX).await;
+                drop(awaited);
+            });
+        }
     }
 }
 
@@ -159,15 +167,13 @@ fn take_up(places: &[Place], grant: &Arc<TokenGrant>, awaited: Awaited) {
                 });
             }
             Adopted::Never(reason) => {
-                cut(vec![(Arc::clone(volume), Arc::clone(session))], reason);
+                cut_and_tell(vec![(Arc::clone(volume), Arc::clone(session))], reason, &awaited);
                 continue;
             }
         }
         if session.strays() {
-            cut(
-                vec![(Arc::clone(volume), Arc::clone(session))],
-                "the volume token is not for the mount's network any more",
-            );
+            let reason = "the volume token is not for the mount's network any more";
+            cut_and_tell(vec![(Arc::clone(volume), Arc::clone(session))], reason, &awaited);
         }
     }
 }

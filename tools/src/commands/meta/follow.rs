@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use proto::feed::{FeedLine, FeedPosition};
 use tokio::sync::mpsc;
 
-use crate::admin_client::{ClientError, Feed, ServerClient};
+use crate::admin_client::{ClientError, ServerClient};
 
 /// Pause before the feed is opened again, at first and at the most: changes wait for it.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -18,10 +18,16 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Hands every line to the server. What is missed while the way to the admin server is cut, it learns when the feed is
 /// open again. Ends when the server stopped.
 pub(super) async fn follow(admin: ServerClient, ear: Ear) {
+    // Outlives each feed: what was heard over the last one is acted on first.
+    let (told, acting) = mpsc::channel(UNREPORTED_MAX);
+    tokio::join!(listen_again(&admin, &ear, told), report(&admin, acting));
+}
+
+async fn listen_again(admin: &ServerClient, ear: &Ear, told: mpsc::Sender<Acting>) {
     let (mut place, mut pause, mut is_away) = (None, PAUSE_MIN, false);
     loop {
         let mut was_open = false;
-        let Err(error) = listen(&admin, &ear, &mut place, &mut was_open).await else { return };
+        let Err(error) = listen(admin, ear, &mut place, &mut was_open, &told).await else { return };
         if was_open {
             // This is the first failure of a new outage.
             (pause, is_away) = (PAUSE_MIN, false);
@@ -47,22 +53,9 @@ async fn listen(
     ear: &Ear,
     place: &mut Option<FeedPosition>,
     was_open: &mut bool,
-) -> Result<(), ClientError> {
-    let feed = admin.feed(*place).await?;
-    let (told, acting) = mpsc::channel(UNREPORTED_MAX);
-    tokio::select! {
-        outcome = hear(feed, ear, place, was_open, &told) => outcome,
-        () = report(admin, acting) => unreachable!("the sender is here"),
-    }
-}
-
-async fn hear(
-    mut feed: Feed,
-    ear: &Ear,
-    place: &mut Option<FeedPosition>,
-    was_open: &mut bool,
     told: &mpsc::Sender<Acting>,
 ) -> Result<(), ClientError> {
+    let mut feed = admin.feed(*place).await?;
     loop {
         let line = feed.next().await?;
         match (line, place.as_mut()) {
