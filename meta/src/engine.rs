@@ -28,6 +28,7 @@ mod ops;
 mod permit;
 mod scope;
 mod session;
+mod superblock;
 mod sweep;
 mod tx;
 mod view;
@@ -39,7 +40,7 @@ pub use error::{Breach, EngineError};
 pub use identity::{FixedCaller, Identity, NOBODY};
 pub use lock_wait::LockWait;
 pub use session::{SessionContext, SessionRecord};
-pub(crate) use volume::recorded_block_size;
+pub(crate) use superblock::recorded_block_size;
 pub use volume::{Executed, Volume, VolumeLimits};
 
 #[cfg(test)]

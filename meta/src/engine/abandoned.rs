@@ -3,7 +3,8 @@
 use proto::Timespec;
 
 use super::error::EngineError;
-use super::volume::{Volume, VolumeLimits, recorded_block_size};
+use super::superblock::recorded_block_size;
+use super::volume::{Volume, VolumeLimits};
 use crate::store::MetaKv;
 
 /// Closes all sessions recorded in a volume and returns their number. Nobody else may have the volume open. Blocks for

@@ -11,8 +11,9 @@ use super::keys::{self, MapId};
 use super::ledger;
 use super::locks::{Locker, Locks};
 use super::ops::xattr;
+use super::superblock::Counters;
 use super::sweep::each_dead;
-use super::volume::{Counters, Volume, each};
+use super::volume::{Volume, each};
 use crate::store::MetaKv;
 
 /// Checks a volume and returns one line for each thing that is wrong: none, and every invariant holds. Mutations wait
@@ -141,7 +142,7 @@ impl<'a> Check<'a> {
         let stands_alone = spans.spans().iter().all(|span| self.locks.against(ino, &locker, span).is_none());
         self.expect(stands_alone, || format!("inode {ino}: locks of two owners exclude each other"));
         // Nobody waits for these.
-        let _ = self.locks.apply((ino, locker, spans));
+        let _ = self.locks.apply([(ino, locker, spans)]);
     }
 
     fn expect(&mut self, holds: bool, problem: impl FnOnce() -> String) {

@@ -8,6 +8,12 @@ use std::collections::{BTreeMap, HashMap};
 use proto::{ObjectId, SessionId};
 use serde::{Deserialize, Serialize};
 
+use super::error::EngineError;
+use super::inode::decode_record;
+use super::keys;
+use super::volume::each;
+use crate::store::MetaKv;
+
 /// Ids a session may hold without having committed them: bounds what one mount can make the server remember.
 pub(super) const OUTSTANDING_MAX: u64 = 64 << 10;
 
@@ -29,6 +35,17 @@ pub(super) struct Grants {
 }
 
 impl Grants {
+    /// Those that are recorded.
+    pub(super) fn load<K: MetaKv>(kv: &K) -> Result<Self, EngineError> {
+        let mut grants = Self::default();
+        each(kv, keys::grants(), |key, value| {
+            let first = keys::parse_grant(key).ok_or_else(|| EngineError::corrupt("grant key"))?;
+            grants.apply((first, Some(decode_record("grant", value)?)));
+            Ok(())
+        })?;
+        Ok(grants)
+    }
+
     pub(super) fn apply(&mut self, (first, grant): GrantChange) {
         if let Some(replaced) = self.ranges.remove(&first)
             && let Some(outstanding) = self.outstanding.get_mut(&replaced.session)

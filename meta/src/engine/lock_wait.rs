@@ -31,7 +31,8 @@ impl<K: MetaKv> Volume<K> {
         frame: &RequestFrame,
         now: Timespec,
     ) -> Result<LockWait<'_, K>, Box<Executed>> {
-        let ask = Ask { session, caller: &frame.caller, now };
+        let caller = session.identity.of(&frame.caller);
+        let ask = Ask { session, caller: &caller, now };
         let sequence = self.sequence();
         let wanted = self.admit_wait(&ask, frame).map_err(|failure| Box::new(self.refuse(frame, sequence, failure)))?;
         Ok(LockWait { volume: self, session: session.id, wanted, waiter: None })

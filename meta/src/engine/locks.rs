@@ -6,10 +6,16 @@
 
 mod waits;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::task::Waker;
 
 use proto::{InodeId, LockKind, LockOwner, LockSpan, LockSpans, SessionId};
+
+use super::error::EngineError;
+use super::inode::decode_record;
+use super::keys;
+use super::volume::each;
+use crate::store::MetaKv;
 
 use waits::Waits;
 pub(super) use waits::{Waited, WaitingFor};
@@ -18,6 +24,8 @@ pub(super) use waits::{Waited, WaitingFor};
 pub(super) const LOCKS_MAX: usize = 64 << 10;
 /// Owners of one session that may have locked anything of one file: every lock of the file looks at all of them.
 pub(super) const LOCKERS_MAX: usize = 4096;
+/// As above, of all sessions.
+pub(super) const LOCKERS_OF_FILE_MAX: usize = 16 << 10;
 
 /// Who holds or wants a lock, in the whole volume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +48,17 @@ pub(super) struct Locks {
 }
 
 impl Locks {
+    /// Those that are recorded.
+    pub(super) fn load<K: MetaKv>(kv: &K) -> Result<Self, EngineError> {
+        let mut locks = Self::default();
+        each(kv, keys::locks(), |key, value| {
+            let (ino, locker) = keys::parse_lock(key).ok_or_else(|| EngineError::corrupt("lock key"))?;
+            locks.set(ino, locker, decode_record("lock", value)?);
+            Ok(())
+        })?;
+        Ok(locks)
+    }
+
     /// What a locker holds of a file.
     pub(super) fn held(&self, ino: InodeId, locker: &Locker) -> LockSpans {
         self.files.get(&ino).and_then(|lockers| lockers.get(locker)).cloned().unwrap_or_default()
@@ -71,6 +90,13 @@ impl Locks {
         self.sessions.get(&session).is_some_and(|files| files.contains_key(&ino))
     }
 
+    /// Up to about `limit` lockers of a session, with the files that they hold anything of.
+    pub(super) fn some_of(&self, session: SessionId, limit: usize) -> Vec<(InodeId, Locker)> {
+        let files = self.sessions.get(&session).into_iter().flatten().map(|(ino, _)| *ino);
+        let lockers = |ino| self.lockers_of(session, ino).into_iter().map(move |locker| (ino, locker));
+        files.flat_map(lockers).take(limit).collect()
+    }
+
     /// Lockers of a session that hold anything of a file.
     pub(super) fn lockers_of(&self, session: SessionId, ino: InodeId) -> Vec<Locker> {
         let first = Locker { session, kind: LockKind::Range, owner: LockOwner(0) };
@@ -78,15 +104,22 @@ impl Locks {
         lockers.map(|(locker, _)| *locker).take_while(|locker| locker.session == session).collect()
     }
 
+    /// How many have locked anything of a file.
+    pub(super) fn lockers(&self, ino: InodeId) -> usize {
+        self.files.get(&ino).map_or(0, BTreeMap::len)
+    }
+
     /// Takes up what was committed. Returns who is to be woken by it.
-    pub(super) fn apply(&mut self, (ino, locker, spans): LockChange) -> Vec<Waker> {
-        let before = self.set(ino, locker, spans.clone());
-        let is_less = before.spans().iter().any(|held| {
-            let left = spans.within(held.start, held.end);
-            left.iter().map(|span| span.end - span.start + 1).sum::<u64>() < held.end - held.start + 1
-                || (held.exclusive && left.iter().any(|span| !span.exclusive))
-        });
-        if is_less { self.wake(ino) } else { Vec::new() }
+    pub(super) fn apply(&mut self, changes: impl IntoIterator<Item = LockChange>) -> Vec<Waker> {
+        let mut freed: BTreeMap<(InodeId, LockKind), (u64, u64)> = BTreeMap::new();
+        for (ino, locker, spans) in changes {
+            let before = self.set(ino, locker, spans.clone());
+            for held in before.spans().iter().filter(|held| is_less(&spans.within(held.start, held.end), held)) {
+                let (start, end) = freed.entry((ino, locker.kind)).or_insert((held.start, held.end));
+                (*start, *end) = ((*start).min(held.start), (*end).max(held.end));
+            }
+        }
+        freed.into_iter().flat_map(|((ino, kind), range)| self.wake(ino, kind, range)).collect()
     }
 
     fn set(&mut self, ino: InodeId, locker: Locker, spans: LockSpans) -> LockSpans {
@@ -111,8 +144,8 @@ impl Locks {
 
     /// Waits for a lock, or goes on waiting: `waiter` is what the last call returned, none the first time.
     pub(super) fn wait(&mut self, waiter: Option<u64>, wanted: WaitingFor, waker: &Waker) -> Waited {
-        let holders: Vec<Locker> =
-            self.all_against(wanted.ino, &wanted.locker, &wanted.span).map(|(other, _)| other).collect();
+        let against = self.all_against(wanted.ino, &wanted.locker, &wanted.span);
+        let holders: Vec<Locker> = against.map(|(other, _)| other).take(DEADLOCK_STEPS_MAX).collect();
         if holders.is_empty() {
             return Waited::Free;
         }
@@ -135,15 +168,15 @@ impl Locks {
         self.waits.take_of(session)
     }
 
-    /// Those who may try again, in the order in which they came.
-    fn wake(&mut self, ino: InodeId) -> Vec<Waker> {
+    /// Those who may try again because something of a range was given up, in the order in which they came. Of a crowd
+    /// the first are looked at; the others ask again by themselves.
+    fn wake(&mut self, ino: InodeId, kind: LockKind, (start, end): (u64, u64)) -> Vec<Waker> {
         let (mut woken, mut taken): (Vec<u64>, Vec<WaitingFor>) = (Vec::new(), Vec::new());
-        for (number, wanted) in self.waits.of_file(ino) {
-            let stands_against = |other: &WaitingFor| {
-                other.locker != wanted.locker
-                    && other.locker.kind == wanted.locker.kind
-                    && other.span.excludes(&wanted.span)
-            };
+        let concerned =
+            |wanted: &WaitingFor| wanted.locker.kind == kind && wanted.span.start <= end && start <= wanted.span.end;
+        for (number, wanted) in self.waits.of_file(ino).filter(|(_, wanted)| concerned(wanted)).take(WAKE_MAX) {
+            let stands_against =
+                |other: &WaitingFor| other.locker != wanted.locker && other.span.excludes(&wanted.span);
             if self.against(ino, &wanted.locker, &wanted.span).is_none() && !taken.iter().any(stands_against) {
                 woken.push(number);
                 taken.push(*wanted);
@@ -158,24 +191,38 @@ impl Locks {
         if locker.kind == LockKind::Whole {
             return false;
         }
-        let (mut seen, mut ahead) = (Vec::new(), holders);
+        let mut seen: HashSet<Locker> = holders.iter().copied().collect();
+        let (mut ahead, mut steps) = (holders, 0);
         while let Some(holder) = ahead.pop() {
             if holder == *locker {
                 return true;
             }
-            if seen.contains(&holder) || seen.len() >= DEADLOCK_STEPS_MAX {
-                continue;
-            }
-            seen.push(holder);
             for wanted in self.waits.of_locker(&holder) {
-                ahead.extend(self.all_against(wanted.ino, &holder, &wanted.span).map(|(other, _)| other));
+                for (other, _) in self.all_against(wanted.ino, &holder, &wanted.span) {
+                    steps += 1;
+                    if steps > DEADLOCK_STEPS_MAX {
+                        return false;
+                    }
+                    if seen.insert(other) {
+                        ahead.push(other);
+                    }
+                }
             }
         }
         false
     }
 }
 
+/// Whether less is left of a range than was held.
+fn is_less(left: &[LockSpan], held: &LockSpan) -> bool {
+    let bytes: u64 = left.iter().map(|span| span.end - span.start + 1).sum();
+    bytes < held.end - held.start + 1 || (held.exclusive && left.iter().any(|span| !span.exclusive))
+}
+
 /// Waits of one session at once.
 const WAITS_MAX: usize = 1024;
-/// Lockers that the search for a deadlock looks at. A ring of more is found by nobody, as beyond ten on Linux.
-const DEADLOCK_STEPS_MAX: usize = 64;
+/// Waiters that are looked at when something is given up: each look is at all who have locked anything of the file.
+const WAKE_MAX: usize = 64;
+/// Steps from one locker to another that the search for a deadlock takes. Beyond that nobody finds one, as beyond ten on
+/// Linux; who is in it can still be interrupted.
+const DEADLOCK_STEPS_MAX: usize = 4096;

@@ -166,7 +166,7 @@ impl<K: MetaKv> Volume<K> {
 
     fn settle(&self, id: SessionId, now: Timespec) -> Outcome<()> {
         // First: others wait for them.
-        lock::drop_where(self, id, |_| true)?;
+        lock::drop_all(self, id)?;
         loop {
             let mut tx = Tx::begin(self);
             let grants = tx.grants_of(id, CLOSE_STEP);
@@ -196,7 +196,7 @@ impl<K: MetaKv> Volume<K> {
     pub(super) fn end_claims(&self, id: SessionId, now: Timespec) -> Outcome<()> {
         let was_awaited = Tx::begin(self).note_claimed(id);
         if was_awaited {
-            lock::drop_where(self, id, |ino| self.opens.find(ino, id).is_none())?;
+            lock::drop_of_unclaimed(self, id)?;
             self.drop_orphans(id, now)?;
         }
         Ok(())

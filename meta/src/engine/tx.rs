@@ -18,8 +18,9 @@ use super::keys::{self, MapId, Range};
 use super::ledger::{self, Standing, Window};
 use super::locks::LockChange;
 use super::opens::{OPEN_FILES_MAX, OpenShard};
+use super::superblock::Counters;
 use super::view::View;
-use super::volume::{Counters, Volume, Writer};
+use super::volume::{Volume, Writer};
 use crate::store::{Batch, MetaKv, Visit};
 
 /// Blocks that are removed with their file at once; more are left to the sweep.

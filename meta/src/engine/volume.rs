@@ -7,36 +7,30 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::task::Waker;
 
 use proto::{
-    Attr, Caller, Errno, FileKind, InodeId, Name, OperationId, Refused, Reply, ReplyFrame, Request, RequestFrame,
-    Sequence, SessionId, Timespec, Took, VolumeStat,
+    Attr, Errno, FileKind, InodeId, Name, OperationId, Refused, Reply, ReplyFrame, Request, RequestFrame, Sequence,
+    SessionId, Timespec, Took, VolumeStat,
 };
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::cache::Cache;
 use super::error::{Breach, EngineError, Failure, Outcome};
 use super::grants::Grants;
-use super::inode::{Content, Dentry, Inode, decode_record, encode_record};
-use super::keys::{self, MapId, Range};
+use super::inode::{Dentry, Inode};
+use super::keys::{self, Range};
 use super::ledger::{Standing, Window};
 use super::locks::{LockChange, Locks};
 use super::names::NameHasher;
 use super::opens::{Opens, Unclaimed};
 use super::ops;
 use super::session::{self, LiveSession, SessionContext};
+use super::superblock::{Counters, Superblock};
 use super::tx::{Committed, Tx};
 use super::view::View;
-use crate::store::{Batch, MetaKv, Visit};
+use crate::store::{MetaKv, Visit};
 
 /// Weight of cached inode records per volume, in bytes. Filled as records are used.
 const INODE_CACHE_MAX: usize = 32 << 20;
 /// Weight of cached names per volume, in bytes. Filled as names are used.
 const DENTRY_CACHE_MAX: usize = 16 << 20;
-
-/// How far the counters of ids go ahead when a volume is opened. A power loss sets a volume back to its last flush, and
-/// what was handed out since is known to mounts and the block store: far more ids than a server can hand out between two
-/// flushes, and few enough for billions of starts.
-const IDS_SKIPPED: u64 = 1 << 32;
 
 /// Bounds of a volume. All but the block size may change while it is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,28 +62,6 @@ pub struct Executed {
     pub wait_durable: bool,
     /// What the request asked for that its session may not have, if it was refused for that.
     pub breach: Option<Breach>,
-}
-
-/// Numbers that every batch writes anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Counters {
-    /// Last commit.
-    pub(super) sequence: Sequence,
-    /// Next inode or map id.
-    pub(super) next_id: u64,
-    /// Next object id.
-    pub(super) next_object: u64,
-    /// Inodes, orphans included.
-    pub(super) inodes_used: u64,
-    /// Sum of the allocated bytes of all inodes.
-    pub(super) bytes_used: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Superblock {
-    block_size: u32,
-    name_key: [u8; 16],
-    counters: Counters,
 }
 
 /// State that only the holder of the writer lock reads or changes.
@@ -135,17 +107,13 @@ impl<K: MetaKv> Volume<K> {
     /// Opens a volume, or makes an empty one in an empty key space. Blocks for the disk: no id that an earlier process
     /// handed out is handed out again, even if a power loss made the volume forget it.
     pub fn open(kv: K, limits: VolumeLimits, now: Timespec) -> Result<Self, EngineError> {
-        let superblock = match kv.get(&keys::superblock())? {
-            Some(value) => take_up(&kv, decode_record("superblock", &value)?, limits.block_size)?,
-            None => create(&kv, limits.block_size, now)?,
-        };
-        kv.persist(superblock.counters.sequence)?;
-        let Superblock { block_size, name_key, counters } = superblock;
+        let Superblock { block_size, name_key, counters } = Superblock::take_up_or_create(&kv, limits.block_size, now)?;
+        kv.persist(counters.sequence)?;
         let sessions = session::load(&kv)?;
         let writer = Writer {
             unclaimed: Unclaimed::new(sessions.keys().copied(), now),
             counters,
-            grants: load_grants(&kv)?,
+            grants: Grants::load(&kv)?,
             windows: HashMap::new(),
             dead_since: 0,
         };
@@ -157,7 +125,7 @@ impl<K: MetaKv> Volume<K> {
             inodes: Cache::new(INODE_CACHE_MAX),
             dentries: Cache::new(DENTRY_CACHE_MAX),
             opens: Opens::new(),
-            locks: Mutex::new(load_locks(&kv)?),
+            locks: Mutex::new(Locks::load(&kv)?),
             sessions: RwLock::new(sessions),
             commits: AtomicU64::new(0),
             sequence: AtomicU64::new(counters.sequence.0),
@@ -355,7 +323,7 @@ impl<K: MetaKv> Volume<K> {
     }
 
     pub(super) fn encode_superblock(&self, counters: Counters) -> Vec<u8> {
-        encode_record(&Superblock { block_size: self.block_size, name_key: self.name_key, counters })
+        Superblock { block_size: self.block_size, name_key: self.name_key, counters }.encode()
     }
 
     /// Who holds and wants which lock. Not to be held while anything else is locked.
@@ -369,10 +337,7 @@ impl<K: MetaKv> Volume<K> {
         if changes.peek().is_none() {
             return;
         }
-        let woken: Vec<Waker> = {
-            let mut locks = self.locks();
-            changes.flat_map(|change| locks.apply(change)).collect()
-        };
+        let woken = self.locks().apply(changes);
         woken.into_iter().for_each(Waker::wake);
     }
 
@@ -456,79 +421,6 @@ impl<K: MetaKv> View for Volume<K> {
 
 fn name_weight(name: &Name) -> usize {
     128 + name.as_bytes().len()
-}
-
-/// Bytes in a block of the volume in a key space; `None` where there is no volume yet.
-pub(crate) fn recorded_block_size<K: MetaKv>(kv: &K) -> Result<Option<u32>, EngineError> {
-    let superblock = kv.get(&keys::superblock())?;
-    superblock.map(|value| Ok(decode_record::<Superblock>("superblock", &value)?.block_size)).transpose()
-}
-
-fn create<K: MetaKv>(kv: &K, block_size: u32, now: Timespec) -> Result<Superblock, EngineError> {
-    if kv.persisted() > Sequence(0) {
-        return Err(EngineError::LostCommits { found: Sequence(0), expected: kv.persisted() });
-    }
-    let ask = ops::Ask { session: &FOUNDER, caller: &Caller::ROOT, now };
-    let attr = ask.new_attr(InodeId::ROOT, FileKind::Directory, 0o755, 0);
-    let root = Inode {
-        attr,
-        parent: InodeId::ROOT,
-        map: MapId(InodeId::ROOT.0),
-        entries: 0,
-        xattr_list_len: 0,
-        xattr_bytes: 0,
-        content: Content::None,
-    };
-    let counters =
-        Counters { sequence: Sequence(1), next_id: InodeId::ROOT.0 + 1, next_object: 1, inodes_used: 1, bytes_used: 0 };
-    let superblock = Superblock { block_size, name_key: *Uuid::new_v4().as_bytes(), counters };
-    let mut batch = Batch::default();
-    batch.put(keys::inode(InodeId::ROOT), root.encode());
-    batch.put(keys::superblock(), encode_record(&superblock));
-    kv.commit(batch)?;
-    Ok(superblock)
-}
-
-/// Checks a volume that is there and sets its counters of ids beyond all that may be in use.
-fn take_up<K: MetaKv>(kv: &K, mut superblock: Superblock, block_size: u32) -> Result<Superblock, EngineError> {
-    if superblock.block_size != block_size {
-        return Err(EngineError::BlockSize { found: superblock.block_size, expected: block_size });
-    }
-    let counters = &mut superblock.counters;
-    if counters.sequence < kv.persisted() {
-        return Err(EngineError::LostCommits { found: counters.sequence, expected: kv.persisted() });
-    }
-    counters.sequence.0 += 1;
-    counters.next_id = counters.next_id.saturating_add(IDS_SKIPPED);
-    counters.next_object = counters.next_object.saturating_add(IDS_SKIPPED);
-    let mut batch = Batch::default();
-    batch.put(keys::superblock(), encode_record(&superblock));
-    kv.commit(batch)?;
-    Ok(superblock)
-}
-
-/// Who makes the root directory.
-const FOUNDER: SessionContext = SessionContext::new(SessionId(Uuid::nil()), InodeId::ROOT);
-
-fn load_grants<K: MetaKv>(kv: &K) -> Result<Grants, EngineError> {
-    let mut grants = Grants::default();
-    each(kv, keys::grants(), |key, value| {
-        let first = keys::parse_grant(key).ok_or_else(|| EngineError::corrupt("grant key"))?;
-        grants.apply((first, Some(decode_record("grant", value)?)));
-        Ok(())
-    })?;
-    Ok(grants)
-}
-
-fn load_locks<K: MetaKv>(kv: &K) -> Result<Locks, EngineError> {
-    let mut locks = Locks::default();
-    each(kv, keys::locks(), |key, value| {
-        let (ino, locker) = keys::parse_lock(key).ok_or_else(|| EngineError::corrupt("lock key"))?;
-        // Nobody waits yet.
-        let _ = locks.apply((ino, locker, decode_record("lock", value)?));
-        Ok(())
-    })?;
-    Ok(locks)
 }
 
 /// Visits all records of a range; the first error ends it.

@@ -34,7 +34,7 @@ pub(super) fn take_back<K: MetaKv>(volume: &Volume<K>, session: SessionId, ino: 
 /// The session does not hold the file open any more: its locks go, and without a name, and others that hold it, the file
 /// itself.
 pub(super) fn leave<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, ino: InodeId) -> Outcome<()> {
-    lock::drop_of_file(volume, ask.session.id, ino)?;
+    lock::drop_of_closed(volume, ask.session.id, ino)?;
     if volume.find_inode(ino)?.is_some_and(|inode| inode.is_orphan()) {
         let mut tx = Tx::begin(volume);
         remove::drop_holder(&mut tx, ask.now, ino, ask.session.id)?;

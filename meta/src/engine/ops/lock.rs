@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use proto::{Errno, InodeId, LockKind, LockOwner, LockSpan, Reply, SessionId};
+use proto::{Errno, InodeId, LockKind, LockOwner, LockSpan, LockSpans, Reply, SessionId};
 
 use super::Ask;
-use crate::engine::error::{Breach, EngineError, Failure, Outcome};
+use crate::engine::error::{Breach, Outcome};
 use crate::engine::inode::Inode;
-use crate::engine::locks::{LOCKERS_MAX, LOCKS_MAX, Locker, WaitingFor};
+use crate::engine::locks::{LOCKERS_MAX, LOCKERS_OF_FILE_MAX, LOCKS_MAX, Locker, WaitingFor};
+use crate::engine::opens::Holder;
 use crate::engine::scope;
 use crate::engine::tx::Tx;
 use crate::engine::view::View;
@@ -37,8 +38,8 @@ pub(super) fn lock<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, wanted: Wanted)
     let Wanted { ino, span, .. } = wanted;
     // Until the commit nobody closes the file: a lock that came after the last close would stay.
     let holder = tx.lock_opens(ino).find(ino, ask.session.id);
-    let may_write = holder.map(|holder| holder.write);
-    let inode = check_with(tx, ask, &wanted, may_write)?;
+    let (inode, holder) = find(tx, ask, ino, holder)?;
+    permit(ask, &wanted, holder)?;
     let locker = wanted.locker(ask.session.id);
     let mut spans = {
         let locks = tx.volume.locks();
@@ -47,8 +48,9 @@ pub(super) fn lock<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, wanted: Wanted)
         }
         let spans = locks.held(ino, &locker);
         // A lock in the middle of a range makes two more of it.
-        let is_full = locks.count(ask.session.id) + 2 > LOCKS_MAX
-            || (spans.is_empty() && locks.lockers_of(ask.session.id, ino).len() >= LOCKERS_MAX);
+        let is_crowded =
+            locks.lockers(ino) >= LOCKERS_OF_FILE_MAX || locks.lockers_of(ask.session.id, ino).len() >= LOCKERS_MAX;
+        let is_full = locks.count(ask.session.id) + 2 > LOCKS_MAX || (spans.is_empty() && is_crowded);
         if is_full {
             return Err(Errno::ENOLCK.into());
         }
@@ -74,7 +76,9 @@ pub(super) fn unlock<K: MetaKv>(
     let held = tx.volume.locks().held(ino, &locker);
     let mut left = held.clone();
     left.release(start, end);
-    if left.are_too_many() {
+    // A hole in a range makes two of it.
+    let grows = left.spans().len() > held.spans().len();
+    if grows && (left.are_too_many() || tx.volume.locks().count(ask.session.id) >= LOCKS_MAX) {
         return Err(Errno::ENOLCK.into());
     }
     if left != held {
@@ -85,8 +89,8 @@ pub(super) fn unlock<K: MetaKv>(
 
 /// What stands against a lock. The processes of other hosts are their own affair.
 pub(super) fn test<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, wanted: Wanted) -> Outcome<Reply> {
-    check(volume, ask, &wanted)?;
     let session = ask.session.id;
+    find(volume, ask, wanted.ino, volume.opens.find(wanted.ino, session))?;
     let against = volume.locks().against(wanted.ino, &wanted.locker(session), &wanted.span);
     Ok(Reply::Lock(against.map(|(locker, held)| {
         let pid = if locker.session == session { held.pid } else { 0 };
@@ -100,59 +104,66 @@ pub(in super::super) fn waiting_for<K: MetaKv>(
     ask: &Ask<'_>,
     wanted: Wanted,
 ) -> Outcome<WaitingFor> {
-    check(volume, ask, &wanted)?;
+    let (_, holder) = find(volume, ask, wanted.ino, volume.opens.find(wanted.ino, ask.session.id))?;
+    permit(ask, &wanted, holder)?;
     Ok(WaitingFor { ino: wanted.ino, locker: wanted.locker(ask.session.id), span: wanted.span })
 }
 
-fn check<K: MetaKv>(volume: &Volume<K>, ask: &Ask<'_>, wanted: &Wanted) -> Outcome<Arc<Inode>> {
-    let may_write = volume.opens.find(wanted.ino, ask.session.id).map(|holder| holder.write);
-    check_with(volume, ask, wanted, may_write)
-}
-
-/// Whether the session may have such a lock: `may_write` says how it has the file open, if it has.
-fn check_with(view: &impl View, ask: &Ask<'_>, wanted: &Wanted, may_write: Option<bool>) -> Outcome<Arc<Inode>> {
-    let inode = view.inode(wanted.ino)?;
-    match (inode.is_orphan(), may_write) {
+/// A file that the session has open, and how: `holder`, who was looked up before.
+fn find(view: &impl View, ask: &Ask<'_>, ino: InodeId, holder: Option<Holder>) -> Outcome<(Arc<Inode>, Holder)> {
+    let inode = view.inode(ino)?;
+    match (inode.is_orphan(), holder) {
         (true, None) => return Err(Errno::ESTALE.into()),
         (true, Some(_)) => {}
         (false, _) => scope::check(view, ask.session, &inode)?,
     }
-    if wanted.span.exclusive && ask.session.read_only {
-        return Err(Breach::ReadOnly.into());
-    }
-    match (may_write, wanted.kind) {
-        (None, _) => Err(Errno::EBADF.into()),
-        (Some(false), LockKind::Range) if wanted.span.exclusive => Err(Errno::EBADF.into()),
-        _ => Ok(inode),
-    }
+    Ok((inode, holder.ok_or(Errno::EBADF)?))
 }
 
-/// Gives up all that a session holds of a file.
-pub(in super::super) fn drop_of_file<K: MetaKv>(
-    volume: &Volume<K>,
-    session: SessionId,
-    ino: InodeId,
-) -> Result<(), EngineError> {
+/// Whether a session that has the file open like this may have the lock.
+fn permit(ask: &Ask<'_>, wanted: &Wanted, holder: Holder) -> Outcome<()> {
+    if !wanted.span.exclusive {
+        return Ok(());
+    }
+    if ask.session.read_only {
+        return Err(Breach::ReadOnly.into());
+    }
+    if wanted.kind == LockKind::Range && !holder.write { Err(Errno::EBADF.into()) } else { Ok(()) }
+}
+
+/// Gives up all that a session holds of a file that it closed; unless it opened it again meanwhile.
+pub(in super::super) fn drop_of_closed<K: MetaKv>(volume: &Volume<K>, session: SessionId, ino: InodeId) -> Outcome<()> {
     if !volume.locks().has_any(session, ino) {
         return Ok(());
     }
     let mut tx = Tx::begin(volume);
+    if tx.lock_opens(ino).find(ino, session).is_some() {
+        return Ok(());
+    }
     let lockers = volume.locks().lockers_of(session, ino);
-    for locker in lockers {
-        tx.set_locks((ino, locker, Default::default()));
-    }
-    tx.commit().map(drop)
-}
-
-/// Gives up all that a session holds of files that `goes` says yes to.
-pub(in super::super) fn drop_where<K: MetaKv>(
-    volume: &Volume<K>,
-    session: SessionId,
-    goes: impl Fn(InodeId) -> bool,
-) -> Outcome<()> {
-    let files = volume.locks().files_of(session);
-    for ino in files.into_iter().filter(|ino| goes(*ino)) {
-        drop_of_file(volume, session, ino).map_err(Failure::from)?;
-    }
+    lockers.into_iter().for_each(|locker| tx.set_locks((ino, locker, LockSpans::default())));
+    tx.commit()?;
     Ok(())
 }
+
+/// Gives up what a session holds of files that it does not have open.
+pub(in super::super) fn drop_of_unclaimed<K: MetaKv>(volume: &Volume<K>, session: SessionId) -> Outcome<()> {
+    let files = volume.locks().files_of(session);
+    files.into_iter().try_for_each(|ino| drop_of_closed(volume, session, ino))
+}
+
+/// Gives up all that a session holds which is over, a part at a time: others go on in between.
+pub(in super::super) fn drop_all<K: MetaKv>(volume: &Volume<K>, session: SessionId) -> Outcome<()> {
+    loop {
+        let mut tx = Tx::begin(volume);
+        let lockers = volume.locks().some_of(session, DROPPED_AT_ONCE);
+        if lockers.is_empty() {
+            return Ok(());
+        }
+        lockers.into_iter().for_each(|(ino, locker)| tx.set_locks((ino, locker, LockSpans::default())));
+        tx.commit()?;
+    }
+}
+
+/// Owners whose locks are given up in one batch.
+const DROPPED_AT_ONCE: usize = 512;

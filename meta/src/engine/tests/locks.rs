@@ -9,11 +9,15 @@ use std::task::{Context, Poll, Wake, Waker};
 use proptest::prelude::*;
 use proto::limits::LOCK_SPANS_MAX;
 use proto::{
-    Access, Caller, Claim, Errno, InodeId, LockKind, LockOwner, LockSpan, Refused, Reply, Request, RequestFrame,
+    Access, Caller, Claim, Errno, InodeId, LockKind, LockOwner, LockSpan, LockSpans, Refused, Reply, Request,
+    RequestFrame,
 };
 
 use super::world::{BOTH, LIMITS, READ, ROOT, User, World, at};
 use crate::engine::SessionContext;
+use crate::engine::locks::{LOCKS_MAX, Locker};
+use crate::engine::ops::lock::drop_of_closed;
+use crate::engine::tx::Tx;
 use crate::engine::volume::Volume;
 use crate::store::MemoryKv;
 
@@ -257,6 +261,70 @@ fn no_owner_holds_more_ranges_than_it_may() {
     one.lock(file, 1, LockSpan::whole(true, 7)).unwrap();
     one.lock(file, 1, span(1 << 20, 1 << 20, true)).unwrap();
     world.check();
+}
+
+#[test]
+fn regression_holes_in_ranges_count_too() {
+    let world = World::new();
+    let (one, _, file) = shared_file(&world);
+    // Nearly as many ranges as the session may have, as other requests would leave them.
+    let mut ranges = LockSpans::default();
+    (0..LOCK_SPANS_MAX as u64 - 1).for_each(|place| ranges.hold(span(2 * place, 2 * place, false)));
+    for owner in 0..64 {
+        let locker = Locker { session: one.session.id, kind: LockKind::Range, owner: LockOwner(owner) };
+        let mut tx = Tx::begin(&world.volume);
+        tx.set_locks((file, locker, ranges.clone()));
+        tx.commit().unwrap();
+    }
+    one.lock(file, 64, LockSpan::whole(false, 7)).unwrap();
+    let full = (0..100).map(|hole| {
+        let (kind, owner, place) = (LockKind::Range, LockOwner(64), 2 * hole + 1);
+        one.ask(Request::Unlock { ino: file, kind, owner, start: place, end: place })
+    });
+    assert_eq!(full.into_iter().find(Result::is_err), Some(Err(Refused::Error(Errno::ENOLCK))));
+    assert_eq!(world.volume.locks().count(one.session.id), LOCKS_MAX);
+    world.volume.close_session(one.session.id, at(9)).unwrap();
+    world.check();
+}
+
+#[test]
+fn regression_close_that_is_overtaken_by_an_open_leaves_its_locks() {
+    let world = World::new();
+    let (one, two, file) = shared_file(&world);
+    one.lock(file, 1, span(0, 9, true)).unwrap();
+    // The close took the last open back; before it comes to the locks, the file is open and locked again.
+    drop_of_closed(&world.volume, one.session.id, file).unwrap();
+    assert_eq!(two.lock(file, 1, span(0, 9, false)), BUSY);
+    world.check();
+}
+
+#[test]
+fn close_with_many_owners_wakes_those_who_come_first_once() {
+    let world = World::new();
+    let (one, two, file) = shared_file(&world);
+    (0..100).for_each(|owner| one.lock(file, owner, span(0, 9, false)).unwrap());
+    let frames: Vec<_> = (0..100).map(|owner| two.wait_frame(file, owner, span(0, owner % 10, owner == 99))).collect();
+    let bells: Vec<Arc<Bell>> = frames.iter().map(|_| Arc::default()).collect();
+    // Who shares waits for nobody.
+    let frame = two.wait_frame(file, 200, span(9, 9, true));
+    let mut first = pin!(world.volume.await_lock(&two.session, &frame, world.now()).ok().unwrap());
+    assert!(first.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&bells[0])))).is_pending());
+    let mut last = pin!(world.volume.await_lock(&two.session, &frames[99], world.now()).ok().unwrap());
+    assert!(last.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&bells[99])))).is_pending());
+    one.close(file);
+    assert_eq!((bells[0].rang(), bells[99].rang()), (1, 0), "the one that came later stands against the first");
+    world.check();
+}
+
+#[test]
+fn question_about_a_lock_needs_no_right_to_it() {
+    let world = World::new();
+    let (one, _, file) = shared_file(&world);
+    let reader = world.user(world.mount(3, ROOT, true), Caller::ROOT);
+    reader.open(file, READ).unwrap();
+    assert_eq!(reader.test_lock(file, 1, span(0, 9, true)), None);
+    one.lock(file, 1, span(5, 5, false)).unwrap();
+    assert_eq!(reader.test_lock(file, 1, span(0, 9, true)), Some(LockSpan { pid: 0, ..span(5, 5, false) }));
 }
 
 #[test]
