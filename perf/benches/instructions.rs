@@ -112,7 +112,7 @@ fn kernel_messages(messages: KernelMessages) -> usize {
     black_box(messages.read_and_answer())
 }
 
-#[library_benchmark(config = at_most(393_000))]
+#[library_benchmark(config = at_most(406_000))]
 #[bench::open_use_close(Tables::default())]
 fn open_files(tables: Tables) -> usize {
     black_box(tables.open_use_close(REPEAT))
@@ -175,14 +175,14 @@ impl Engine {
     }
 }
 
-#[library_benchmark(config = at_most(2_870_000))]
+#[library_benchmark(config = at_most(2_908_000))]
 #[bench::beside_a_thousand(Engine::new(1000))]
 fn engine_create_and_close(engine: Engine) -> Engine {
     engine.create(1000..1000 + REPEAT);
     engine
 }
 
-#[library_benchmark(config = at_most(321_280))]
+#[library_benchmark(config = at_most(328_300))]
 #[bench::among_a_thousand(Engine::new(1000))]
 fn engine_lookup(engine: Engine) -> Engine {
     engine.look_up(0..REPEAT);
