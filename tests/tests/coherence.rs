@@ -282,6 +282,27 @@ fn file_that_another_mount_cuts_keeps_what_is_written_after() {
 }
 
 #[test]
+fn large_direct_appends_arrive_whole_and_in_order() {
+    let cluster = Cluster::start();
+    let volume = cluster.create_volume("direct", &[]);
+    // Less memory than is written, so that pieces wait for room.
+    let mount = cluster.mount(&volume, &volume.token, &["--memCapacity", "64MiB"]);
+    let path = mount.path("log");
+    let piece = |number: usize| (0..4 << 20).map(|place: usize| (place / 4096 + number * 7) as u8).collect::<Vec<u8>>();
+    let direct = rustix::fs::OFlags::DIRECT.bits() as i32;
+    let mut file = File::options().append(true).create(true).custom_flags(direct).open(&path).unwrap();
+    for number in 0..24 {
+        assert_eq!(file.write(&piece(number)).unwrap(), 4 << 20);
+    }
+    drop(file);
+    let found = fs::read(&path).unwrap();
+    assert_eq!(found.len(), 24 * (4 << 20));
+    for (number, found) in found.chunks(4 << 20).enumerate() {
+        assert!(found == piece(number), "piece {number}");
+    }
+}
+
+#[test]
 fn processes_of_one_mount_append_without_losing_a_record() {
     let cluster = Cluster::start();
     let volume = cluster.create_volume("appended", &[]);

@@ -158,6 +158,9 @@ fn all_users_of_a_mount_are_one_where_the_token_says_so() {
     }
     assert_eq!(works(&mount, 1001, "cat home/file home/secret of-root"), "one\ntwo\nsecret\nsecret\n");
     assert_eq!(works(&mount, 1003, "home/run"), "ran\n");
+    // Nobody becomes that user on this host by a program that is the user's.
+    works(&mount, 1001, "cp /usr/bin/id home/id && chmod 6755 home/id");
+    assert_eq!(works(&mount, 1002, "home/id -u && rm -f home/id"), "1002\n");
     // access(2) and chdir(2) are the server's to answer.
     works(&mount, 1001, "test -r home/secret && test -w home/secret && ! test -x home/secret && test -x home/run");
     works(&mount, 1001, "test -r of-root && ! test -w of-root && test -w home && ! test -w . && cd home/dir && ls");
@@ -206,6 +209,7 @@ fn policies_reach_running_mounts_and_leave_them() {
     // The kernel goes by this host's users until the next mount: root passes it, others as far as attributes let them.
     let since = update(&cluster, &id, &["--asUser", "1000"]);
     reaches("root is the user", since, || is_denied(fs::read(mount.path("of-root"))));
+    assert!(kernel_options(mount.point()).contains("nosuid"));
     assert_eq!(fs::read_to_string(mount.path("home/secret")).unwrap(), "secret\n");
     works(&mount, 1001, "echo x > open/file");
     assert_eq!(owner(&whole.path("open/file")), (1000, 1000));

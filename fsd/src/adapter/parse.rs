@@ -213,7 +213,8 @@ impl<'a> Parser<'a> {
             offset: write.offset,
             data: payload(self.message_len - len..self.message_len),
             kill_privileges: write.fuse_flags & abi::WRITE_KILL_PRIV != 0,
-            append: write.flags & O_APPEND != 0 && write.fuse_flags & abi::WRITE_CACHE == 0,
+            // Pieces of a direct write come at once, each to its place.
+            append: write.flags & (O_APPEND | O_DIRECT) == O_APPEND && write.fuse_flags & abi::WRITE_CACHE == 0,
         }))
     }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use proto::limits::MESSAGE_MAX;
-use proto::{Caller, Errno, Refused, Reply, ReplyFrame, Request, RequestFrame, Timespec, codec};
+use proto::{Caller, Commit, Errno, Refused, Reply, ReplyFrame, Request, RequestFrame, Timespec, codec};
 use transport::CallError;
 
 use super::MetaClient;
@@ -86,8 +86,9 @@ impl MetaClient for Rpc {
         loop {
             let line = stage(Stage::Reconnect, self.link.line()).await?;
             // Perhaps others have the file's lock by now: what was written under it must not follow in another session.
-            if let Request::Commit(commit) = &frame.request {
-                self.link.session().permit_commit(commit.ino)?;
+            if let Request::Commit(Commit { ino, .. }) | Request::SetAttr { ino, by_handle: true, .. } = &frame.request
+            {
+                self.link.session().permit_commit(*ino)?;
             }
             let message = match sent.take() {
                 Some(message) if message.generation == line.identity.generation => message,

@@ -132,7 +132,7 @@ impl ServerSession {
         &self.settings
     }
 
-    /// Whether what was written to a file may be committed: `ESTALE` where the file is gone for who wrote it.
+    /// Whether a change through an open file may be sent: `ESTALE` where the file is gone for who changes it.
     pub(super) fn permit_commit(&self, ino: InodeId) -> Result<(), Errno> {
         self.files.permit_use(ino)
     }

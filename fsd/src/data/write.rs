@@ -17,7 +17,7 @@ impl DataPlane {
     ///
     /// # Errors
     /// `EFBIG` behind the largest offset. Where room has to be made and cannot: why it cannot (`ENOSPC`, `EIO` ...);
-    /// a part of the data may then be written.
+    /// `EINTR` where `is_given_up` says that nobody waits any more. A part of the data may then be written.
     pub(crate) async fn write(
         &self,
         client: &impl MetaClient,
@@ -25,6 +25,7 @@ impl DataPlane {
         offset: u64,
         data: &[u8],
         now: Timespec,
+        is_given_up: impl Fn() -> bool,
     ) -> Result<(), Errno> {
         if offset.checked_add(data.len() as u64).is_none_or(|end| end > FILE_SIZE_MAX) {
             return Err(Errno::EFBIG);
@@ -36,6 +37,11 @@ impl DataPlane {
             let (head, tail) = rest.split_at(rest.len().min((block_size - start) as usize));
             let charge = head.len() + EXTENT_OVERHEAD;
             stage(Stage::Room, self.make_room(client, file, charge)).await?;
+            // By now others may have the lock under which it was to be written.
+            if is_given_up() {
+                self.shared.budget.release(charge);
+                return Err(Errno::EINTR);
+            }
             let sealed = self.update(file, |state| state.write(offset / block_size, start as u32, head, now));
             self.shared.budget.release(charge);
             if sealed {

@@ -11,13 +11,18 @@ use crate::state::HandleId;
 /// closes, `owner`, are given up.
 pub(super) async fn flush<C: MetaClient>(cx: &Cx<C>, handle: HandleId, owner: LockOwner) -> Result<Answer, Errno> {
     let handle = cx.state.handles.find(handle)?;
+    let closing = lock::closing(cx, handle.ino, owner).await;
     let flushed = match cx.state.files.permit_use(handle.ino) {
         Ok(()) => cx.state.data.flush(&cx.client, &handle.file, true).await,
         gone => gone,
     };
-    let let_go = lock::closed_by(cx, handle.ino, owner).await;
-    flushed.and(let_go)?;
-    Ok(Answer::Done)
+    // It may have become so meanwhile, and what was written is given up.
+    let flushed = flushed.and(cx.state.files.permit_use(handle.ino));
+    if let Some(turn) = closing {
+        let let_go = Box::pin(lock::closed_by(cx, turn, handle.ino, owner)).await;
+        return flushed.and(let_go).map(|()| Answer::Done);
+    }
+    flushed.map(|()| Answer::Done)
 }
 
 /// fsync(2): content and every earlier change of attributes and names.
@@ -25,6 +30,8 @@ pub(super) async fn fsync<C: MetaClient>(cx: &Cx<C>, handle: HandleId) -> Result
     let handle = cx.state.handles.find(handle)?;
     cx.state.files.permit_use(handle.ino)?;
     cx.state.data.fsync(&cx.client, &handle.file).await?;
+    // As a flush.
+    cx.state.files.permit_use(handle.ino)?;
     Ok(Answer::Done)
 }
 

@@ -53,15 +53,22 @@ pub(super) async fn test<C: MetaClient>(cx: &Cx<C>, lock: Lock) -> Result<Answer
     }
 }
 
-/// A process closed a descriptor of the file: its locks of ranges end, as POSIX has it. Call it when what was written
-/// is committed.
-pub(super) async fn closed_by<C: MetaClient>(cx: &Cx<C>, ino: InodeId, owner: LockOwner) -> Result<(), Errno> {
+/// A process closes a descriptor of the file, and with it gives up its locks of ranges: until the result is dropped,
+/// requests for locks of the file wait, its next ones among them. `None` where it has no such locks.
+pub(super) async fn closing<'a, C>(cx: &'a Cx<C>, ino: InodeId, owner: LockOwner) -> Option<LockTurn<'a>> {
     let holder = Holder { ino, kind: LockKind::Range, owner };
-    if !cx.state.locks.holds(holder) {
-        return Ok(());
-    }
-    let turn = cx.state.locks.turn(ino).await;
-    server::give_up(cx, &turn, holder, 0, LockSpan::END).await
+    if cx.state.locks.holds(holder) { Some(cx.state.locks.turn(ino).await) } else { None }
+}
+
+/// The locks of ranges of a process that closes a descriptor end, as POSIX has it. Call it when what was written is
+/// committed.
+pub(super) async fn closed_by<C: MetaClient>(
+    cx: &Cx<C>,
+    turn: LockTurn<'_>,
+    ino: InodeId,
+    owner: LockOwner,
+) -> Result<(), Errno> {
+    server::give_up(cx, &turn, Holder { ino, kind: LockKind::Range, owner }, 0, LockSpan::END).await
 }
 
 /// A handle is gone that locks came through: until the result is dropped, requests for locks of the file wait. `None`
@@ -185,6 +192,8 @@ async fn attempt<C: MetaClient>(cx: &Cx<C>, handle: &FileHandle, lock: Lock) -> 
 async fn exchange<C: MetaClient>(cx: &Cx<C>, handle: &FileHandle, lock: &Lock) -> Result<(), Errno> {
     match lock.kind {
         LockKind::Range => Ok(()),
+        // Somebody who asks anew must not lose what he gets to one whom nobody waits for.
+        LockKind::Whole if cx.given_up.is_set() => Err(Errno::EINTR),
         LockKind::Whole => give_up(cx, &handle.file, holder(handle, lock), 0, LockSpan::END).await,
     }
 }
@@ -199,8 +208,9 @@ async fn give_up<C: MetaClient>(
     if !cx.state.locks.holds(holder) {
         return Ok(());
     }
-    commit(cx, file).await;
+    // First: what the program asks for after a signal comes after this.
     let turn = cx.state.locks.turn(holder.ino).await;
+    commit(cx, file).await;
     server::give_up(cx, &turn, holder, start, end).await
 }
 

@@ -13,8 +13,8 @@ use crate::state::{HandleId, Turn};
 pub(super) async fn release<C: MetaClient>(cx: &Cx<C>, handle: HandleId) -> Result<Answer, Errno> {
     let (id, handle) = (handle, cx.state.handles.remove(handle).ok_or(Errno::EBADF)?);
     let leaving = lock::leaving(cx, handle.ino, id).await;
-    // Writes through a mapping arrive after the last close.
-    if handle.write
+    // Writes through a mapping arrive after the last close. Under a lock others write through other handles.
+    if (handle.write || leaving.is_some())
         && cx.state.files.permit_use(handle.ino).is_ok()
         && let Err(errno) = cx.state.data.flush(&cx.client, &handle.file, false).await
     {

@@ -18,6 +18,7 @@ pub(super) async fn write<C: MetaClient>(cx: &Cx<C>, write: Write) -> Result<Ans
     // The kernel asks nobody for the length of a file that others changed. Its pages of it are wrong until it asks, which
     // it does before it reads: it does not know the time of this write.
     let offset = if write.append { handle.file.size() } else { write.offset };
-    cx.state.data.write(&cx.client, &handle.file, offset, &write.data, cx.now).await?;
+    let is_given_up = || cx.given_up.is_set();
+    cx.state.data.write(&cx.client, &handle.file, offset, &write.data, cx.now, is_given_up).await?;
     Ok(Answer::Written(size))
 }

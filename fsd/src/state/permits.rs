@@ -47,13 +47,15 @@ impl LiveFlags {
     }
 
     /// Takes up what the server says, unless a newer word came before: words come over several connections. Whether
-    /// anything is other than it was.
+    /// anything is other than it was. Where callers are one user, set-id bits have no effect: whoever may set them there
+    /// would become that user on this host.
     pub(crate) fn take_up(&self, flags: MountFlags, fixed_identity: bool, since: i64) -> bool {
         let mut newest = self.since.lock().expect("no code under this lock panics");
         if since < *newest {
             return false;
         }
         *newest = since;
+        let flags = MountFlags { no_suid: flags.no_suid || fixed_identity, ..flags };
         let bits = self.own.union(flags).bits();
         let was_fixed = self.fixed_identity.swap(fixed_identity, Ordering::Relaxed);
         self.bits.swap(bits, Ordering::Relaxed) != bits || was_fixed != fixed_identity

@@ -142,8 +142,10 @@ fn written_bytes_are_those_behind_the_header() {
 }
 
 #[test]
-fn appended_bytes_are_told_apart_from_pages_that_are_written_back() {
-    for (flags, fuse_flags, append) in [(0, 0, false), (O_APPEND, 0, true), (O_APPEND, abi::WRITE_CACHE, false)] {
+fn appended_bytes_are_told_apart_from_pages_that_are_written_back_and_pieces_of_direct_writes() {
+    let direct = O_APPEND | O_DIRECT;
+    let cases = [(0, 0, false), (O_APPEND, 0, true), (O_APPEND, abi::WRITE_CACHE, false), (direct, 0, false)];
+    for (flags, fuse_flags, append) in cases {
         let body = abi::WriteIn { size: 1, flags, fuse_flags, ..Default::default() };
         let Ok(Operation::Write(write)) = operation(Opcode::Write, &[bytes_of(&body), b"x"]) else { panic!() };
         assert_eq!(write.append, append);

@@ -339,7 +339,7 @@ async fn older_bytes_do_not_turn_back_the_time_of_change() {
     let (mount, other) = two_mounts(&pattern(300_000, 1)).await;
     let later = Timespec { secs: NOW.secs + 10, nanos: 0 };
     mount.write(0, b"early").await.unwrap();
-    other.plane.write(&*other.server, &other.file, 100, b"late", later).await.unwrap();
+    other.plane.write(&*other.server, &other.file, 100, b"late", later, || false).await.unwrap();
     other.flush().await.unwrap();
     mount.flush().await.unwrap();
     assert_eq!(mount.server.attr().mtime, later);

@@ -244,7 +244,7 @@ async fn full_memory_writes_back_other_files_too() {
     // The server knows one file only; it takes the other's commits for this one's, which does not matter here.
     for block in 0..3 {
         let offset = block * u64::from(BLOCK);
-        mount.plane.write(&*mount.server, &other, offset, &pattern(200_000, block), NOW).await.unwrap();
+        mount.plane.write(&*mount.server, &other, offset, &pattern(200_000, block), NOW, || false).await.unwrap();
     }
     assert_eq!(mount.server.state().commits, 0);
     mount.write(0, &pattern(200_000, 9)).await.unwrap();
@@ -261,7 +261,7 @@ async fn many_small_dirty_files_share_the_memory() {
     for number in 0..1000 {
         let attr = proto::Attr { ino: proto::InodeId(1000 + number), ..attr };
         let file = mount.plane.open(&attr, layout.clone()).file;
-        mount.plane.write(&*mount.server, &file, 0, &pattern(3000, number), NOW).await.unwrap();
+        mount.plane.write(&*mount.server, &file, 0, &pattern(3000, number), NOW, || false).await.unwrap();
         assert!(mount.plane.memory_used() <= ceiling, "{} bytes", mount.plane.memory_used());
         files.push(file);
     }

@@ -359,7 +359,7 @@ impl Mount {
     }
 
     pub(super) async fn write(&self, offset: u64, data: &[u8]) -> Result<(), Errno> {
-        self.plane.write(&*self.server, &self.file, offset, data, NOW).await
+        self.plane.write(&*self.server, &self.file, offset, data, NOW, || false).await
     }
 
     /// Reads as the kernel does that knows how long the file is: no page behind its end.

@@ -55,3 +55,12 @@ fn callers_that_begin_or_cease_to_be_one_user_are_news() {
     assert!(flags.has_fixed_identity());
     assert!(flags.take_up(MountFlags::default(), false, 7) && !flags.has_fixed_identity());
 }
+
+#[test]
+fn set_id_bits_have_no_effect_where_callers_are_one_user() {
+    let flags = flags("");
+    flags.take_up(MountFlags::default(), true, 5);
+    assert!(flags.current().no_suid);
+    flags.take_up(MountFlags::default(), false, 6);
+    assert!(!flags.current().no_suid);
+}
