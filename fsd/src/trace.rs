@@ -20,8 +20,9 @@ pub(crate) use slowest::{SlowLog, Slowest};
 pub(crate) use stage::{TimedStore, note, stage};
 
 /// The extended attribute whose value is the slowest operations, as JSON ([`SlowOperation`]): of a file, or of the whole
-/// mount if asked of its root. Shown to root and to the user of the mount daemon, and in no list.
-pub const SLOW_XATTR: &str = "user.flexfs.slow";
+/// mount if asked of its root. Shown to root and to the user of the mount daemon, and in no list. For names of the
+/// system's the kernel asks for no attributes first, which a server that is away would not tell.
+pub const SLOW_XATTR: &str = "system.flexfs.slow";
 
 /// Stages that are noted of one operation; those beyond are left out.
 const STAGES_MAX: usize = 24;

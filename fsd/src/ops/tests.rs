@@ -385,7 +385,7 @@ fn directory_that_a_reply_described_is_not_asked_for() {
 fn slow_operations_are_told_to_who_runs_the_mount_alone() {
     let mut cx = world("");
     let ask = |cx: &Cx<Scripted>, size_max| {
-        cx.run(Operation::GetXattr { name: Bytes::from_static(b"user.flexfs.slow"), size_max })
+        cx.run(Operation::GetXattr { name: Bytes::from_static(b"system.flexfs.slow"), size_max })
     };
     assert_eq!(ask(&cx, 64), Ok(Answer::Bytes(Bytes::from_static(b"[]"))));
     assert_eq!(ask(&cx, 0), Ok(Answer::Size(2)));
@@ -395,7 +395,7 @@ fn slow_operations_are_told_to_who_runs_the_mount_alone() {
     cx.caller.uid = rustix::process::geteuid().as_raw();
     assert!(ask(&cx, 64).is_ok());
     let set = SetXattr {
-        name: Bytes::from_static(b"user.flexfs.slow"),
+        name: Bytes::from_static(b"system.flexfs.slow"),
         value: Bytes::from_static(b"x"),
         mode: XattrMode::Any,
     };
