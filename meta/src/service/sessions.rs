@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::bounds::Bounds;
 use super::breaches::Breaches;
+use super::watch::Awaited;
 use crate::engine::{Identity, SessionContext};
 
 /// Connections one session may hold: a mount makes one for each of its cores, and makes it again while the server may
@@ -303,14 +304,18 @@ impl Session {
     }
 
     /// Ends the session: no request is answered from here on. `None` where it was over already. The farewell is to be
-    /// awaited: it tells the mount on every connection, then closes them.
-    pub(crate) fn end(&self, reason: &str) -> Option<impl Future<Output = ()> + use<>> {
+    /// awaited: it tells the mount on every connection, then closes them. `awaited` is held until the mount refuses
+    /// everything, or had its time for that.
+    pub(crate) fn end(&self, reason: &str, awaited: &Awaited) -> Option<impl Future<Output = ()> + use<>> {
         self.ended.set(reason.to_owned()).ok()?;
         let peers = self.peers();
-        let reason = reason.to_owned();
+        let (reason, awaited) = (reason.to_owned(), awaited.clone());
         Some(async move {
             let event = codec::encode(&Event::SessionEnded(reason.clone()));
-            join_all(peers.iter().map(|peer| dismiss(peer, &event, &reason))).await;
+            let dismissed = peers.iter().map(|peer| dismiss(peer, &event, &reason, awaited.clone()));
+            let dismissed = dismissed.collect::<Vec<_>>();
+            drop(awaited);
+            join_all(dismissed).await;
         })
     }
 
@@ -328,9 +333,11 @@ impl Session {
 }
 
 /// Closing a connection overtakes the event, so a mount that listens is left to hang up itself.
-async fn dismiss(peer: &Peer, event: &[u8], reason: &str) {
+async fn dismiss(peer: &Peer, event: &[u8], reason: &str, awaited: Awaited) {
     let told = async {
-        if peer.tell(event).await.is_ok() {
+        let is_told = peer.tell(event).await.is_ok();
+        drop(awaited);
+        if is_told {
             peer.closed().await;
         }
     };

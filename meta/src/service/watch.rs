@@ -183,17 +183,13 @@ pub(super) fn cut(places: Vec<Place>, reason: &str) {
     cut_and_tell(places, reason, &None);
 }
 
-/// As [`cut`]; `awaited` is held until the mounts hung up, or had their time for that.
+/// As [`cut`]; `awaited` is held until the mounts refuse everything, or had their time for that.
 fn cut_and_tell(places: Vec<Place>, reason: &str, awaited: &Awaited) {
     let mut ended = Vec::new();
     for place in places {
         let (volume, session) = &place;
-        let Some(farewell) = session.end(reason) else { continue };
-        let awaited = awaited.clone();
-        spawn_local(async move {
-            farewell.await;
-            drop(awaited);
-        });
+        let Some(farewell) = session.end(reason, awaited) else { continue };
+        spawn_local(farewell);
         let told = match session.breaches.take() {
             Some(Tally { words, .. }) => format!("{reason}; requests refused before: {words}"),
             None => reason.to_owned(),
