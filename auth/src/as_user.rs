@@ -33,6 +33,11 @@ impl AsUser {
     pub fn parse_optional(text: &str) -> Result<Option<Self>, BadAsUser> {
         if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
     }
+
+    /// The text in the usual form; the empty one stays.
+    pub fn usual_form(text: &str) -> Result<String, BadAsUser> {
+        Ok(Self::parse_optional(text)?.map(|user| user.to_string()).unwrap_or_default())
+    }
 }
 
 impl FromStr for AsUser {

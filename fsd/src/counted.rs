@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use auth::MountFlags;
 use bytes::Bytes;
 use fuse_backend_rs::abi::fuse_abi::{self as abi, Opcode};
 use proto::{Attr, Close, FileKind, InodeId, Timespec};
 
 use crate::adapter::{Answer, Open, Presentation, bytes_of, encode, parse};
-use crate::state::{HandleTable, LiveFlags, OpenFiles, Permissions};
+use crate::state::{HandleTable, OpenFiles};
 
 pub use crate::data::CountedFile;
 
@@ -71,15 +70,7 @@ impl KernelMessages {
     /// `count` of each: lookup, read, write of 4 KiB.
     #[must_use]
     pub fn new(count: u64) -> Self {
-        let valid = std::time::Duration::from_secs(1);
-        let flags = Arc::new(LiveFlags::new(MountFlags::default()));
-        let presentation = Presentation {
-            root: InodeId::ROOT,
-            attr_valid: valid,
-            entry_valid: valid,
-            permissions: Permissions::KernelFirst,
-            flags,
-        };
+        let presentation = Presentation::usual();
         let requests = (0..count).flat_map(|number| {
             let read = abi::ReadIn { fh: number, offset: number << 12, size: 4096, ..Default::default() };
             let write = abi::WriteIn { fh: number, offset: number << 12, size: 4096, ..Default::default() };

@@ -104,8 +104,7 @@ pub(super) fn networks(list: &str) -> Result<String, ApiError> {
 
 /// Whom callers count as, in the usual form; empty = whom the mount names.
 pub(super) fn as_user(text: &str) -> Result<String, ApiError> {
-    let user = AsUser::parse_optional(text).map_err(|error| ApiError::bad(format!("`as_user` {error}")))?;
-    Ok(user.map(|user| user.to_string()).unwrap_or_default())
+    AsUser::usual_form(text).map_err(|error| ApiError::bad(format!("`as_user` {error}")))
 }
 
 /// When something ends, in seconds since 1970: RFC 3339, a duration from `now` on, or `never`.

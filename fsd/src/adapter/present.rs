@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::MountFlags;
 use fuse_backend_rs::abi::fuse_abi as abi;
 use proto::{Attr, FileKind, InodeId, VolumeStat};
 
@@ -34,6 +35,17 @@ pub(crate) fn node_id(ino: InodeId, root: InodeId) -> u64 {
 }
 
 impl Presentation {
+    /// A whole volume by a mount's defaults, without restrictions.
+    pub(crate) fn usual() -> Self {
+        Self {
+            root: InodeId::ROOT,
+            attr_valid: Duration::from_secs(1),
+            entry_valid: Duration::from_secs(1),
+            permissions: Permissions::KernelFirst,
+            flags: Arc::new(LiveFlags::new(MountFlags::default())),
+        }
+    }
+
     pub(super) fn entry(&self, attr: &Attr) -> abi::EntryOut {
         let entry_valid = self.entry_valid();
         abi::EntryOut {

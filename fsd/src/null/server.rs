@@ -1,9 +1,8 @@
 //! `Server`: every request of the null file system, answered on the spot.
 
-use std::sync::{Arc, LazyLock, RwLock};
+use std::sync::{LazyLock, RwLock};
 use std::time::Duration;
 
-use auth::MountFlags;
 use bytes::Bytes;
 use proto::dirent::DirRecord;
 use proto::{Attr, Errno, InodeId, Timespec, VolumeStat};
@@ -15,7 +14,7 @@ use crate::adapter::{
     encode, parse,
 };
 use crate::session::MESSAGE_LEN;
-use crate::state::{HandleId, LiveFlags, Permissions};
+use crate::state::HandleId;
 
 /// What the threads share.
 #[derive(Debug)]
@@ -29,15 +28,7 @@ pub(super) struct Server {
 impl Server {
     /// An empty file system, with the times of a real mount's defaults.
     pub(super) fn new(backings: Option<Backings>) -> Self {
-        let valid = Duration::from_secs(1);
-        let flags = Arc::new(LiveFlags::new(MountFlags::default()));
-        let presentation = Presentation {
-            root: InodeId::ROOT,
-            attr_valid: valid,
-            entry_valid: valid,
-            permissions: Permissions::KernelFirst,
-            flags,
-        };
+        let presentation = Presentation::usual();
         Self { tree: RwLock::new(Tree::new(now())), presentation, backings }
     }
 

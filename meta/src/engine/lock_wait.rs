@@ -6,10 +6,10 @@ use std::task::{Context, Poll};
 
 use proto::{Errno, Refused, Reply, Request, RequestFrame, SessionId, Timespec};
 
-use super::error::{Breach, Outcome};
+use super::error::Outcome;
 use super::locks::{Waited, WaitingFor};
+use super::ops::Ask;
 use super::ops::lock::{Wanted, waiting_for};
-use super::ops::{Ask, bounds};
 use super::session::SessionContext;
 use super::volume::{Executed, Volume};
 use crate::store::MetaKv;
@@ -39,13 +39,10 @@ impl<K: MetaKv> Volume<K> {
     }
 
     fn admit_wait(&self, ask: &Ask<'_>, frame: &RequestFrame) -> Outcome<WaitingFor> {
-        bounds::check(self.block_size, frame)?;
+        self.admit(ask, frame)?;
         let Request::AwaitLock { ino, kind, owner, span } = frame.request else {
             return Err(Refused::Malformed.into());
         };
-        if ask.session.read_only && bounds::needs_write(&frame.request) {
-            return Err(Breach::ReadOnly.into());
-        }
         self.read_again_if_torn(|| waiting_for(self, ask, Wanted { ino, kind, owner, span }))
     }
 }

@@ -42,9 +42,15 @@ pub(super) type LockChange = (InodeId, Locker, LockSpans);
 #[derive(Debug, Default)]
 pub(super) struct Locks {
     files: HashMap<InodeId, BTreeMap<Locker, LockSpans>>,
-    /// Where each session holds any, and how many ranges.
-    sessions: HashMap<SessionId, BTreeMap<InodeId, usize>>,
+    sessions: HashMap<SessionId, OfSession>,
     waits: Waits,
+}
+
+/// Where a session holds any, and how many ranges: every lock asks for the number.
+#[derive(Debug, Default)]
+struct OfSession {
+    files: BTreeMap<InodeId, usize>,
+    ranges: usize,
 }
 
 impl Locks {
@@ -77,31 +83,31 @@ impl Locks {
 
     /// Ranges that a session has locked.
     pub(super) fn count(&self, session: SessionId) -> usize {
-        self.sessions.get(&session).map_or(0, |files| files.values().sum())
+        self.sessions.get(&session).map_or(0, |held| held.ranges)
     }
 
     /// Files of which a session has locked anything.
     pub(super) fn files_of(&self, session: SessionId) -> Vec<InodeId> {
-        self.sessions.get(&session).into_iter().flatten().map(|(ino, _)| *ino).collect()
+        self.sessions.get(&session).into_iter().flat_map(|held| held.files.keys().copied()).collect()
     }
 
     /// Whether a session has locked anything of a file.
     pub(super) fn has_any(&self, session: SessionId, ino: InodeId) -> bool {
-        self.sessions.get(&session).is_some_and(|files| files.contains_key(&ino))
+        self.sessions.get(&session).is_some_and(|held| held.files.contains_key(&ino))
     }
 
-    /// Up to about `limit` lockers of a session, with the files that they hold anything of.
+    /// Up to `limit` lockers of a session, with the files that they hold anything of.
     pub(super) fn some_of(&self, session: SessionId, limit: usize) -> Vec<(InodeId, Locker)> {
-        let files = self.sessions.get(&session).into_iter().flatten().map(|(ino, _)| *ino);
-        let lockers = |ino| self.lockers_of(session, ino).into_iter().map(move |locker| (ino, locker));
+        let files = self.sessions.get(&session).into_iter().flat_map(|held| held.files.keys().copied());
+        let lockers = |ino| self.lockers_of(session, ino).map(move |locker| (ino, locker));
         files.flat_map(lockers).take(limit).collect()
     }
 
     /// Lockers of a session that hold anything of a file.
-    pub(super) fn lockers_of(&self, session: SessionId, ino: InodeId) -> Vec<Locker> {
+    pub(super) fn lockers_of(&self, session: SessionId, ino: InodeId) -> impl Iterator<Item = Locker> {
         let first = Locker { session, kind: LockKind::Range, owner: LockOwner(0) };
-        let lockers = self.files.get(&ino).into_iter().flat_map(|lockers| lockers.range(first..));
-        lockers.map(|(locker, _)| *locker).take_while(|locker| locker.session == session).collect()
+        let lockers = self.files.get(&ino).into_iter().flat_map(move |lockers| lockers.range(first..));
+        lockers.map(|(locker, _)| *locker).take_while(move |locker| locker.session == session)
     }
 
     /// How many have locked anything of a file.
@@ -130,13 +136,14 @@ impl Locks {
         if lockers.is_empty() {
             self.files.remove(&ino);
         }
-        let files = self.sessions.entry(locker.session).or_default();
-        let count = files.entry(ino).or_default();
-        *count = *count + after - before.spans().len();
-        if *count == 0 {
-            files.remove(&ino);
+        let session = self.sessions.entry(locker.session).or_default();
+        let of_file = session.files.entry(ino).or_default();
+        *of_file = *of_file + after - before.spans().len();
+        session.ranges = session.ranges + after - before.spans().len();
+        if *of_file == 0 {
+            session.files.remove(&ino);
         }
-        if files.is_empty() {
+        if session.files.is_empty() {
             self.sessions.remove(&locker.session);
         }
         before

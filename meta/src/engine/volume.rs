@@ -178,13 +178,19 @@ impl<K: MetaKv> Volume<K> {
         ReplyFrame { sequence, durable: self.durable(), dirs, took: Took::default(), result }
     }
 
-    /// `state` is what was there when the request came: a read shows that or a newer one. A mutation replaces it by
-    /// what it left behind.
-    fn carry_out(&self, ask: &ops::Ask<'_>, frame: &RequestFrame, state: &mut Committed) -> Outcome<Reply> {
+    /// Refuses what no request may be, and what a read-only session must not ask.
+    pub(super) fn admit(&self, ask: &ops::Ask<'_>, frame: &RequestFrame) -> Outcome<()> {
         ops::bounds::check(self.block_size, frame)?;
         if ask.session.read_only && ops::bounds::needs_write(&frame.request) {
             return Err(Breach::ReadOnly.into());
         }
+        Ok(())
+    }
+
+    /// `state` is what was there when the request came: a read shows that or a newer one. A mutation replaces it by
+    /// what it left behind.
+    fn carry_out(&self, ask: &ops::Ask<'_>, frame: &RequestFrame, state: &mut Committed) -> Outcome<Reply> {
+        self.admit(ask, frame)?;
         match (&frame.request, frame.operation) {
             (request, Some(operation)) if request.is_mutation() => self.mutate(ask, operation, request, state),
             (request, _) if request.is_mutation() => Err(Refused::Malformed.into()),

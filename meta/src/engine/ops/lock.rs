@@ -8,7 +8,7 @@ use std::sync::Arc;
 use proto::{Errno, InodeId, LockKind, LockOwner, LockSpan, LockSpans, Reply, SessionId};
 
 use super::Ask;
-use crate::engine::error::{Breach, Outcome};
+use crate::engine::error::Outcome;
 use crate::engine::inode::Inode;
 use crate::engine::locks::{LOCKERS_MAX, LOCKERS_OF_FILE_MAX, LOCKS_MAX, Locker, WaitingFor};
 use crate::engine::opens::Holder;
@@ -39,7 +39,7 @@ pub(super) fn lock<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, wanted: Wanted)
     // Until the commit nobody closes the file: a lock that came after the last close would stay.
     let holder = tx.lock_opens(ino).find(ino, ask.session.id);
     let (inode, holder) = find(tx, ask, ino, holder)?;
-    permit(ask, &wanted, holder)?;
+    permit(&wanted, holder)?;
     let locker = wanted.locker(ask.session.id);
     let mut spans = {
         let locks = tx.volume.locks();
@@ -47,11 +47,11 @@ pub(super) fn lock<K: MetaKv>(tx: &mut Tx<'_, K>, ask: &Ask<'_>, wanted: Wanted)
             return Err(Errno::EAGAIN.into());
         }
         let spans = locks.held(ino, &locker);
+        let is_crowded = || {
+            locks.lockers(ino) >= LOCKERS_OF_FILE_MAX || locks.lockers_of(ask.session.id, ino).count() >= LOCKERS_MAX
+        };
         // A lock in the middle of a range makes two more of it.
-        let is_crowded =
-            locks.lockers(ino) >= LOCKERS_OF_FILE_MAX || locks.lockers_of(ask.session.id, ino).len() >= LOCKERS_MAX;
-        let is_full = locks.count(ask.session.id) + 2 > LOCKS_MAX || (spans.is_empty() && is_crowded);
-        if is_full {
+        if locks.count(ask.session.id) + 2 > LOCKS_MAX || (spans.is_empty() && is_crowded()) {
             return Err(Errno::ENOLCK.into());
         }
         spans
@@ -105,7 +105,7 @@ pub(in super::super) fn waiting_for<K: MetaKv>(
     wanted: Wanted,
 ) -> Outcome<WaitingFor> {
     let (_, holder) = find(volume, ask, wanted.ino, volume.opens.find(wanted.ino, ask.session.id))?;
-    permit(ask, &wanted, holder)?;
+    permit(&wanted, holder)?;
     Ok(WaitingFor { ino: wanted.ino, locker: wanted.locker(ask.session.id), span: wanted.span })
 }
 
@@ -121,14 +121,9 @@ fn find(view: &impl View, ask: &Ask<'_>, ino: InodeId, holder: Option<Holder>) -
 }
 
 /// Whether a session that has the file open like this may have the lock.
-fn permit(ask: &Ask<'_>, wanted: &Wanted, holder: Holder) -> Outcome<()> {
-    if !wanted.span.exclusive {
-        return Ok(());
-    }
-    if ask.session.read_only {
-        return Err(Breach::ReadOnly.into());
-    }
-    if wanted.kind == LockKind::Range && !holder.write { Err(Errno::EBADF.into()) } else { Ok(()) }
+fn permit(wanted: &Wanted, holder: Holder) -> Outcome<()> {
+    let needs_write = wanted.span.exclusive && wanted.kind == LockKind::Range;
+    if needs_write && !holder.write { Err(Errno::EBADF.into()) } else { Ok(()) }
 }
 
 /// Gives up all that a session holds of a file that it closed; unless it opened it again meanwhile.
@@ -140,7 +135,7 @@ pub(in super::super) fn drop_of_closed<K: MetaKv>(volume: &Volume<K>, session: S
     if tx.lock_opens(ino).find(ino, session).is_some() {
         return Ok(());
     }
-    let lockers = volume.locks().lockers_of(session, ino);
+    let lockers: Vec<Locker> = volume.locks().lockers_of(session, ino).collect();
     lockers.into_iter().for_each(|locker| tx.set_locks((ino, locker, LockSpans::default())));
     tx.commit()?;
     Ok(())

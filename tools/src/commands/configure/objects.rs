@@ -150,8 +150,7 @@ struct Identity {
 
 /// Checks a user.
 fn as_user(text: &str) -> Result<String, String> {
-    let user = auth::AsUser::parse_optional(text).map_err(|error| error.to_string())?;
-    Ok(user.map(|user| user.to_string()).unwrap_or_default())
+    auth::AsUser::usual_form(text).map_err(|error| error.to_string())
 }
 
 /// Checks when something ends. The server reads it again, by its own clock.
