@@ -1,7 +1,5 @@
 //! Pure parts of the daemon for whoever counts their instructions. In no product: behind the feature `counted`.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use fuse_backend_rs::abi::fuse_abi::{self as abi, Opcode};
 use proto::{Attr, Close, FileKind, InodeId, Timespec};
