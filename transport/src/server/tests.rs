@@ -28,7 +28,6 @@ fn echo_server(connections_max: usize) -> World {
             tokio::spawn(async move {
                 let peer = arrival.establish().await?;
                 peer.admit();
-                peer.tell(b"welcome").await?;
                 while let Ok(mut call) = peer.accept().await {
                     tokio::spawn(async move {
                         let mut request = call.request(MESSAGE_MAX).await?.to_vec();
@@ -54,14 +53,25 @@ impl World {
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn calls_run_side_by_side_and_events_arrive() {
+async fn event_is_told_when_the_peer_drops_its_receipt() {
+    let (world, listener) = listener(100);
+    let greeted = async { listener.accept().await.unwrap().establish().await.unwrap() };
+    let (peer, connected) = tokio::join!(greeted, world.connection());
+    let (_dialer, connection) = connected.unwrap();
+    let telling = tokio::spawn(async move { peer.tell(b"news").await });
+    let (event, receipt) = connection.next_event().await.unwrap();
+    assert_eq!(&event[..], b"news");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!telling.is_finished(), "the peer has not acted on it yet");
+    drop(receipt);
+    assert_eq!(tokio::time::timeout(SOON, telling).await.unwrap().unwrap(), Ok(()));
+}
+
+#[tokio::test]
+async fn calls_run_side_by_side() {
     let world = echo_server(100);
     let dialer = Dialer::new(world.addr, &Trust::Pinned(world.fingerprint)).unwrap();
     let connection = dialer.connect(world.addr).await.unwrap();
-    let (event, receipt) = connection.next_event().await.unwrap();
-    assert_eq!(&event[..], b"welcome");
-    assert_eq!(connection.call(b"abc", Duration::from_millis(100)).await, Err(CallError::Deadline), "it waits");
-    drop(receipt);
     let large = vec![7; MESSAGE_MAX];
     let (one, two) = tokio::join!(connection.call(b"abc", SOON), connection.call(&large, SOON));
     assert_eq!(&one.unwrap()[..], b"cba");
