@@ -14,8 +14,9 @@ use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{
     ConnectionError, Endpoint, EndpointConfig, ReadToEndError, SendStream, TokioRuntime, TransportErrorCode, VarInt,
 };
+use tokio::sync::Semaphore;
 
-use crate::quic;
+use crate::quic::{self, LONG_CALLS_MAX, SHORT_MAX};
 use crate::socket::enlarge_buffer;
 use crate::tls::{self, GENERAL_PREFIX, Trust};
 use crate::{CallError, TransportError};
@@ -51,7 +52,7 @@ impl Dialer {
         let unreachable = |reason: String| TransportError::Unreachable { addr: server.to_string(), reason };
         let connecting = self.endpoint.connect(server, "localhost").map_err(|error| unreachable(error.to_string()))?;
         match tokio::time::timeout(CONNECT_MAX, connecting).await {
-            Ok(Ok(connection)) => Ok(Connection { connection }),
+            Ok(Ok(connection)) => Ok(Connection { connection, turns: Arc::new(Semaphore::new(LONG_CALLS_MAX)) }),
             Ok(Err(error)) => Err(unreachable(explain(&error))),
             Err(_) => Err(unreachable("no answer in 5 s: is the metadata server running, and UDP let through?".into())),
         }
@@ -91,9 +92,17 @@ pub struct Receipt {
 #[derive(Clone, Debug)]
 pub struct Connection {
     connection: quinn::Connection,
+    /// What the server has no turn for would wait there in the way of what it reads.
+    turns: Arc<Semaphore>,
 }
 
 impl Connection {
+    /// The same connection, which makes long calls without waiting for turns.
+    #[cfg(test)]
+    pub(crate) fn without_manners(&self) -> Self {
+        Self { connection: self.connection.clone(), turns: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) }
+    }
+
     /// Sends `request` on a stream of its own and returns the answer. Dropping the future abandons the call; whether the
     /// server carries it out is then unknown.
     pub async fn call(&self, request: &[u8], deadline: Duration) -> Result<Bytes, CallError> {
@@ -101,6 +110,10 @@ impl Connection {
     }
 
     async fn exchange(&self, request: &[u8]) -> Result<Bytes, CallError> {
+        let _turn = match request.len() < SHORT_MAX {
+            true => None,
+            false => self.turns.acquire().await.ok(),
+        };
         let (mut send, mut receive) = self.connection.open_bi().await.map_err(|_| CallError::Lost)?;
         send.write_all(request).await.map_err(|_| CallError::Lost)?;
         send.finish().map_err(|_| CallError::Lost)?;

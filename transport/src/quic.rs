@@ -6,13 +6,21 @@ use proto::limits::{HELLO_MAX, MESSAGE_MAX};
 use quinn::{Connection, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
 /// Calls that a trusted peer may have open at once on a connection.
-const CALLS_IN_FLIGHT_MAX: u32 = 256;
+const CALLS_IN_FLIGHT_MAX: u32 = 128;
+/// Calls from this length on, in bytes, are long: the server reads what is shorter whenever it comes, and a long one in its
+/// turn. A file's content that is kept with its attributes is short.
+pub(crate) const SHORT_MAX: usize = 16 << 10;
+/// Long calls that a peer makes at once on a connection, and that the server has turns for.
+pub(crate) const LONG_CALLS_MAX: usize = 8;
 /// Request bytes that a trusted peer may have sent on one stream and the server not read.
 const UNREAD_OF_CALL_MAX: u32 = 64 << 10;
-/// As above, on all streams of a connection: calls that wait never take the room of one that is read.
-const UNREAD_MAX: u32 = CALLS_IN_FLIGHT_MAX * UNREAD_OF_CALL_MAX + MESSAGE_MAX as u32;
+/// As above, on all streams of a connection. Peers that have more long calls at once than [`LONG_CALLS_MAX`] may take
+/// each other's room, until they have had their time.
+const UNREAD_MAX: u32 = 2 * LONG_CALLS_MAX as u32 * UNREAD_OF_CALL_MAX;
 /// Bytes of answers that a peer did not acknowledge.
-const UNACKNOWLEDGED_MAX: u64 = 2 * MESSAGE_MAX as u64;
+const UNACKNOWLEDGED_MAX: u64 = 1 << 20;
+/// Bytes of answers that a peer may have received and not read.
+const ANSWERS_MAX: u32 = 8 * MESSAGE_MAX as u32;
 /// Events (server to client) at once that the client has not taken in.
 const EVENTS_IN_FLIGHT_MAX: u32 = 16;
 /// Handshake bytes kept while those before them are missing.
@@ -36,7 +44,7 @@ pub(crate) fn calling() -> TransportConfig {
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(EVENTS_IN_FLIGHT_MAX))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .receive_window(VarInt::from_u32(UNREAD_MAX))
+        .receive_window(VarInt::from_u32(ANSWERS_MAX))
         .keep_alive_interval(Some(KEEP_ALIVE));
     config
 }

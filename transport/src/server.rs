@@ -4,6 +4,7 @@
 //! lives on one thread from its first packet to its last.
 
 mod steer;
+mod turns;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
@@ -17,21 +18,17 @@ use proto::limits::MESSAGE_MAX;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{ConnectionError, Endpoint, EndpointConfig, RecvStream, SendStream, VarInt};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::steer::SteeredIds;
-use crate::quic;
+use self::turns::{OF_LISTENER, Pool, Turn, Turns};
+use crate::quic::{self, SHORT_MAX};
 use crate::socket::enlarge_buffer;
 use crate::tls::{self, Identity};
 use crate::{CallError, TransportError};
 
 /// A peer has so long to send a whole request: a slow one holds a stream, never a thread.
 const REQUEST_MAX: Duration = Duration::from_secs(20);
-/// What is read of any request, in bytes. What is longer needs a turn.
-const HEAD_MAX: usize = 16 << 10;
-/// Turns of a connection: calls at once that are long, in what is asked or in what is answered.
-const LONG_CALLS_MAX: usize = 8;
-/// A peer has so long to make room for an answer.
+/// A peer has so long to make room for an answer, and to take in a long one.
 const REPLY_MAX: Duration = Duration::from_secs(20);
 /// Handshakes that wait for [`Listener::accept`], and bytes kept of each one's next packets.
 const ARRIVALS_MAX: usize = 1024;
@@ -82,12 +79,14 @@ fn shared_socket(addr: SocketAddr) -> std::io::Result<UdpSocket> {
 pub struct Listener {
     endpoint: Endpoint,
     connections_max: usize,
+    pool: Arc<Pool>,
 }
 
 impl Listener {
     /// Serves `socket` on the current tokio runtime. Turns peers away while `connections_max` connections are open,
-    /// those that greet included. A peer that was not admitted costs at most about 64 KiB, an admitted one
-    /// at its worst about 50 MiB: unread requests, long calls, answers on their way.
+    /// those that greet included. A peer that was not admitted costs at most about 64 KiB, an admitted one at its worst
+    /// about 4 MiB: unread requests, heads of requests, answers on their way. Long calls come on top, of all peers
+    /// together no more than there are turns, of up to 4 MiB each.
     pub fn new(socket: ServerSocket, identity: &Identity, connections_max: usize) -> Result<Self, TransportError> {
         let ServerSocket { socket, index, count } = socket;
         let addr = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
@@ -103,7 +102,7 @@ impl Listener {
         let runtime = Arc::new(quinn::TokioRuntime);
         let endpoint = Endpoint::new(endpoint_config(identity, index, count), Some(config), socket, runtime)
             .map_err(|source| TransportError::Bind { addr, source })?;
-        Ok(Self { endpoint, connections_max })
+        Ok(Self { endpoint, connections_max, pool: Pool::new(OF_LISTENER) })
     }
 
     /// The next peer that began a handshake; `None` once the listener is closed. The handshake itself is
@@ -112,7 +111,7 @@ impl Listener {
         loop {
             let incoming = self.endpoint.accept().await?;
             if self.endpoint.open_connections() < self.connections_max {
-                return Some(Arrival { incoming });
+                return Some(Arrival { incoming, pool: Arc::clone(&self.pool) });
             }
             tracing::warn!(from = %incoming.remote_address(), open = self.connections_max, "full: peer refused");
             incoming.refuse();
@@ -141,6 +140,7 @@ fn endpoint_config(identity: &Identity, index: u16, count: u16) -> EndpointConfi
 #[derive(Debug)]
 pub struct Arrival {
     incoming: quinn::Incoming,
+    pool: Arc<Pool>,
 }
 
 impl Arrival {
@@ -155,7 +155,7 @@ impl Arrival {
     pub fn prove_address(self) -> Option<Self> {
         match self.incoming.retry() {
             Ok(()) => None,
-            Err(proven) => Some(Self { incoming: proven.into_incoming() }),
+            Err(proven) => Some(Self { incoming: proven.into_incoming(), pool: self.pool }),
         }
     }
 
@@ -167,7 +167,7 @@ impl Arrival {
     /// Completes the handshake. The peer may then make one call of at most [`proto::limits::HELLO_MAX`] bytes, until it is admitted.
     pub async fn establish(self) -> Result<Peer, CallError> {
         let connection = self.incoming.await.map_err(|_| CallError::Lost)?;
-        Ok(Peer { connection, turns: Arc::new(Semaphore::new(LONG_CALLS_MAX)) })
+        Ok(Peer { connection, turns: Turns::of_stranger(), pool: self.pool })
     }
 }
 
@@ -175,7 +175,8 @@ impl Arrival {
 #[derive(Clone, Debug)]
 pub struct Peer {
     connection: quinn::Connection,
-    turns: Arc<Semaphore>,
+    turns: Turns,
+    pool: Arc<Pool>,
 }
 
 impl Peer {
@@ -185,15 +186,17 @@ impl Peer {
         self.connection.remote_address()
     }
 
-    /// Lets a peer that proved who it is make many calls of full length side by side.
-    pub fn admit(&self) {
+    /// Lets a peer that proved who it is make many calls side by side, of full length where it is its turn. Peers of one
+    /// `holder` share turns.
+    pub fn admit(&mut self, holder: u128) {
+        self.turns.take_from(Arc::clone(&self.pool), holder);
         quic::trust(&self.connection);
     }
 
     /// The next call that the peer began. The request is not read yet.
     pub async fn accept(&self) -> Result<Call, CallError> {
         let (send, receive) = self.connection.accept_bi().await.map_err(|_| CallError::Lost)?;
-        Ok(Call { send, receive, turns: Arc::clone(&self.turns), turn: None })
+        Ok(Call { send, receive, turns: self.turns.clone(), turn: None })
     }
 
     /// Says something unasked, and waits until the peer has acted on it: without end, where it never does.
@@ -227,14 +230,14 @@ impl Peer {
 
 /// One call.
 ///
-/// Long ones are few at once on a connection, whatever its peer does: a request is read beyond its head only in its turn,
-/// and the turn lasts until the answer is on its way. What others send meanwhile waits in their streams' windows.
+/// Long ones are few at once, whatever peers do: a request is read beyond its head only in its turn, and the turn lasts
+/// until the peer has the answer, or that is short. What others send meanwhile waits in their streams' windows.
 #[derive(Debug)]
 pub struct Call {
     send: SendStream,
     receive: RecvStream,
-    turns: Arc<Semaphore>,
-    turn: Option<OwnedSemaphorePermit>,
+    turns: Turns,
+    turn: Option<Turn>,
 }
 
 impl Call {
@@ -247,7 +250,7 @@ impl Call {
     async fn read(&mut self, len_max: usize) -> Result<Bytes, CallError> {
         let mut request = BytesMut::new();
         loop {
-            let room = if self.turn.is_some() { MESSAGE_MAX } else { HEAD_MAX - request.len() };
+            let room = if self.turn.is_some() { MESSAGE_MAX } else { SHORT_MAX - request.len() };
             let Some(chunk) = self.receive.read_chunk(room, true).await.map_err(|_| CallError::Lost)? else {
                 return Ok(request.freeze());
             };
@@ -255,17 +258,17 @@ impl Call {
                 return Err(CallError::TooLarge);
             }
             request.extend_from_slice(&chunk.bytes);
-            if request.len() >= HEAD_MAX {
+            if request.len() >= SHORT_MAX {
                 self.take_turn().await;
             }
         }
     }
 
-    /// Waits until few enough calls of the connection are long, where this one has no turn yet. To be called before a
-    /// long answer is made: the peer decides when it goes away.
+    /// Waits until few enough calls are long, where this one has no turn yet. To be called before a long answer is made:
+    /// the peer decides when it goes away.
     pub async fn take_turn(&mut self) {
         if self.turn.is_none() {
-            self.turn = Arc::clone(&self.turns).acquire_owned().await.ok();
+            self.turn = Some(self.turns.turn().await);
         }
     }
 
@@ -275,17 +278,28 @@ impl Call {
     }
 
     /// Answers. A call dropped without an answer fails at the peer, and so does one whose answer the peer did not make
-    /// room for within twenty seconds.
+    /// room for within twenty seconds, or that was long and not taken in by then.
     pub async fn reply(mut self, reply: Bytes) -> Result<(), CallError> {
-        match tokio::time::timeout(REPLY_MAX, self.send.write_chunk(reply)).await {
-            Ok(Ok(())) => self.send.finish().map_err(|_| CallError::Lost),
-            Ok(Err(_)) => Err(CallError::Lost),
+        match tokio::time::timeout(REPLY_MAX, self.deliver(reply)).await {
+            Ok(delivered) => delivered,
             Err(_) => {
                 // A dropped stream would end as if half the answer were all of it.
                 let _ = self.send.reset(VarInt::from_u32(0));
                 Err(CallError::Deadline)
             }
         }
+    }
+
+    async fn deliver(&mut self, reply: Bytes) -> Result<(), CallError> {
+        if reply.len() < SHORT_MAX {
+            self.turn = None;
+        }
+        self.send.write_chunk(reply).await.map_err(|_| CallError::Lost)?;
+        self.send.finish().map_err(|_| CallError::Lost)?;
+        if self.turn.is_some() {
+            self.send.stopped().await.map_err(|_| CallError::Lost)?;
+        }
+        Ok(())
     }
 }
 

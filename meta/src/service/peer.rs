@@ -91,7 +91,7 @@ async fn converse<A: TokenAuthority>(
     turn: OwnedSemaphorePermit,
     times: Arc<RequestTimes>,
 ) -> Result<(), CallError> {
-    let (peer, call, hello) = timeout(GREETING_MAX, hear(arrival)).await.map_err(|_| CallError::Deadline)??;
+    let (mut peer, call, hello) = timeout(GREETING_MAX, hear(arrival)).await.map_err(|_| CallError::Deadline)??;
     let Admitted { welcome, session, volume } = match greet(server, &hello, peer.remote_address()).await {
         Ok(admitted) => admitted,
         Err((refusal, reason)) => {
@@ -106,7 +106,7 @@ async fn converse<A: TokenAuthority>(
         Err((refusal, reason)) => return turn_away(&peer, call, refusal, reason).await,
     };
     drop(turn);
-    peer.admit();
+    peer.admit(session.token_id.as_u128());
     call.reply(codec::encode(&Greeting::Welcome(Box::new(welcome))).into()).await?;
     while let Ok(call) = peer.accept().await {
         if !session.permits(&peer) {

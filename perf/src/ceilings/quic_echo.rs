@@ -146,8 +146,8 @@ fn serve(socket: ServerSocket, identity: &Identity) -> Result<()> {
         let listener = Listener::new(socket, identity, CONNECTIONS_MAX)?;
         while let Some(arrival) = listener.accept().await {
             spawn_local(async move {
-                let Ok(peer) = arrival.establish().await else { return };
-                peer.admit();
+                let Ok(mut peer) = arrival.establish().await else { return };
+                peer.admit(0);
                 while let Ok(call) = peer.accept().await {
                     spawn_local(answer(call));
                 }

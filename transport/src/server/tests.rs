@@ -26,8 +26,8 @@ fn echo_server(connections_max: usize) -> World {
     tokio::spawn(async move {
         while let Some(arrival) = listener.accept().await {
             tokio::spawn(async move {
-                let peer = arrival.establish().await?;
-                peer.admit();
+                let mut peer = arrival.establish().await?;
+                peer.admit(1);
                 while let Ok(mut call) = peer.accept().await {
                     tokio::spawn(async move {
                         let mut request = call.request(MESSAGE_MAX).await?.to_vec();
@@ -91,7 +91,7 @@ async fn oversized_request_fails_alone() {
 async fn peer_sends_no_more_than_a_greeting_until_it_is_admitted() {
     let (world, listener) = listener(100);
     let greeted = async { listener.accept().await.unwrap().establish().await.unwrap() };
-    let (peer, connected) = tokio::join!(greeted, world.connection());
+    let (mut peer, connected) = tokio::join!(greeted, world.connection());
     let (_dialer, connection) = connected.unwrap();
     for _ in 0..3 {
         let connection = connection.clone();
@@ -102,7 +102,7 @@ async fn peer_sends_no_more_than_a_greeting_until_it_is_admitted() {
     assert!(another.is_err(), "a second call before the peer is admitted");
     let received = peer.connection.stats().udp_rx.bytes;
     assert!(received < 64 << 10, "{received} bytes");
-    peer.admit();
+    peer.admit(1);
     for _ in 0..2 {
         calls.push(tokio::time::timeout(SOON, peer.accept()).await.unwrap().unwrap());
     }
@@ -250,21 +250,22 @@ async fn restarted_server_tells_the_peers_of_the_former_process_at_once() {
 async fn long_calls_take_turns_and_short_ones_pass_them() {
     let (world, listener) = listener(100);
     let greeted = async { listener.accept().await.unwrap().establish().await.unwrap() };
-    let (peer, connected) = tokio::join!(greeted, world.connection());
+    let (mut peer, connected) = tokio::join!(greeted, world.connection());
     let (_dialer, connection) = connected.unwrap();
-    peer.admit();
+    let connection = connection.without_manners();
+    peer.admit(1);
     let ask = async |len: usize| {
         let connection = connection.clone();
         tokio::spawn(async move { connection.call(&vec![7; len], SOON).await });
         peer.accept().await.unwrap()
     };
     let mut long = Vec::new();
-    for _ in 0..LONG_CALLS_MAX {
+    for _ in 0..quic::LONG_CALLS_MAX {
         let mut call = ask(MESSAGE_MAX).await;
         assert_eq!(call.request(MESSAGE_MAX).await.unwrap().len(), MESSAGE_MAX);
         long.push(call);
     }
-    let mut one_more = ask(HEAD_MAX + 1).await;
+    let mut one_more = ask(SHORT_MAX + 1).await;
     {
         let reading = one_more.request(MESSAGE_MAX);
         tokio::pin!(reading);
@@ -274,12 +275,12 @@ async fn long_calls_take_turns_and_short_ones_pass_them() {
         assert!(tokio::time::timeout(Duration::from_millis(200), short.take_turn()).await.is_err());
         short.reply("short".into()).await.unwrap();
         long.pop().unwrap().reply("long".into()).await.unwrap();
-        assert_eq!(reading.await.unwrap().len(), HEAD_MAX + 1);
+        assert_eq!(reading.await.unwrap().len(), SHORT_MAX + 1);
     }
 }
 
 #[tokio::test]
-async fn requests_that_wait_do_not_take_the_room_of_one_that_is_read() {
+async fn long_calls_that_are_many_go_through_one_after_the_other() {
     let world = echo_server(100);
     let (_dialer, connection) = world.connection().await.unwrap();
     let large = vec![7; MESSAGE_MAX];

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Questions that wait at the server at once, for each thread: a connection takes 256 calls of all kinds.
+/// Questions that wait at the server at once, for each thread: a connection takes 128 calls of all kinds.
 const ASKING_MAX: usize = 64;
 
 /// Room for waiting requests that share their places with others.
