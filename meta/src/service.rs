@@ -204,6 +204,12 @@ impl MetaServer {
         self.volumes.usage()
     }
 
+    /// Changes with each session that begins, is taken up again, ends or is refused.
+    #[must_use]
+    pub fn session_news(&self) -> flag::Receiver<u64> {
+        self.journal.news()
+    }
+
     /// What became of sessions since the event number `reported`, from the oldest on; `None` if nothing did. It is kept until
     /// [`MetaServer::reported`]. The first report of a run is due even if nothing happened.
     #[must_use]

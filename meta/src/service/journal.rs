@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use auth::Telling;
 use proto::SessionId;
 use proto::rest::{SessionChange, SessionEvent, SessionReport};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::breaches::{Breaches, Tally};
@@ -26,6 +27,8 @@ const TEXT_MAX: usize = 255;
 pub(crate) struct Journal {
     run: Uuid,
     kept: Mutex<Kept>,
+    /// Number of the next event, for who waits for it.
+    news: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -49,19 +52,24 @@ pub(super) struct Subject {
 impl Journal {
     pub(super) fn new() -> Self {
         let kept = Kept { events: VecDeque::new(), next: 0, refusals: Telling::new(Instant::now()) };
-        Self { run: Uuid::new_v4(), kept: Mutex::new(kept) }
+        Self { run: Uuid::new_v4(), kept: Mutex::new(kept), news: watch::Sender::new(0) }
+    }
+
+    /// Changes with each event.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
     }
 
     /// Notes a start, a resumption or an end.
     pub(super) fn note(&self, what: SessionChange, subject: Subject, reason: &str) {
-        self.kept().push(what, subject, reason, 1);
+        self.push(&mut self.kept(), what, subject, reason, 1);
     }
 
     /// Notes a refusal. Anybody can cause them: those beyond some in a minute are told as a number.
     pub(super) fn note_refusal(&self, from: SocketAddr, reason: &str) {
         let mut kept = self.kept();
         if kept.refusals.may_tell(from.ip(), Instant::now()) {
-            kept.push(SessionChange::Refuse, Subject { from: Some(from), ..Subject::default() }, reason, 1);
+            self.push(&mut kept, SessionChange::Refuse, Subject { from: Some(from), ..Subject::default() }, reason, 1);
         }
     }
 
@@ -73,7 +81,7 @@ impl Journal {
             && let Some(Tally { count, words }) = breaches.take()
         {
             tracing::warn!(session = ?subject.session, %from, place = ?subject.place, "requests refused: {words}");
-            kept.push(SessionChange::Breach, Subject { from: Some(from), ..subject }, &words, count);
+            self.push(&mut kept, SessionChange::Breach, Subject { from: Some(from), ..subject }, &words, count);
         }
     }
 
@@ -82,7 +90,8 @@ impl Journal {
         let mut kept = self.kept();
         let untold = kept.refusals.take_untold();
         if untold > 0 {
-            kept.push(SessionChange::Refuse, Subject::default(), "more of them in a minute than are told", untold);
+            let reason = "more of them in a minute than are told";
+            self.push(&mut kept, SessionChange::Refuse, Subject::default(), reason, untold);
         }
     }
 
@@ -112,6 +121,11 @@ impl Journal {
         while kept.events.front().is_some_and(|event| event.number < next) {
             kept.events.pop_front();
         }
+    }
+
+    fn push(&self, kept: &mut Kept, what: SessionChange, subject: Subject, reason: &str, count: u64) {
+        kept.push(what, subject, reason, count);
+        self.news.send_replace(kept.next);
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {

@@ -14,7 +14,10 @@ fn events_stay_until_they_are_taken() {
     let journal = Journal::new();
     assert_eq!(journal.report(Some(0)), None);
     assert_eq!(journal.report(None).unwrap().next, 0, "the first report tells of the run alone");
+    let mut news = journal.news();
+    assert!(!news.has_changed().unwrap());
     (0..REPORT_MAX + 1).for_each(|_| start(&journal));
+    assert_eq!((news.has_changed().unwrap(), *news.borrow_and_update()), (true, REPORT_MAX as u64 + 1));
     let report = journal.report(Some(0)).unwrap();
     assert_eq!((report.events.len(), report.next), (REPORT_MAX, REPORT_MAX as u64));
     assert_eq!(journal.report(Some(0)), Some(report.clone()), "an answer that was lost: the same again");

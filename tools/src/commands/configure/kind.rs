@@ -69,7 +69,7 @@ pub(super) const VOLUME: Kind = Kind {
         "sessions",
         "retired_at",
     ],
-    unset: &[("as_user", "as tokens say")],
+    unset: &[("flags", "none"), ("as_user", "as tokens say")],
 };
 
 pub(super) const VOLUME_TOKEN: Kind = Kind {
@@ -92,6 +92,7 @@ pub(super) const VOLUME_TOKEN: Kind = Kind {
         "created_at",
     ],
     unset: &[
+        ("flags", "none"),
         ("expires_at", "never"),
         ("max_mounts", "no bound"),
         ("allowed_networks", "any"),

@@ -18,11 +18,15 @@ use crate::runtime;
 
 /// Time between two reports of what the volumes hold.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
-/// Time between two looks for sessions to report.
-const SESSIONS_EVERY: Duration = Duration::from_millis(500);
+/// What becomes of sessions is reported so long after it was news, together with what came meanwhile.
+const GATHER: Duration = Duration::from_millis(50);
+/// Pause before a report that failed is tried again, at first.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// The last report has so long.
 const FAREWELL_MAX: Duration = Duration::from_secs(3);
-/// Time between two looks at which tokens are in use.
+/// Shortest time between two reports of which tokens are in use.
+const TOKENS_PAUSE: Duration = Duration::from_millis(250);
+/// Longest time between two looks at it: what follows a change is seen then, and what was not heard is said again.
 const TOKENS_EVERY: Duration = Duration::from_secs(1);
 /// Time between two looks at whether the database still takes writes.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -144,16 +148,22 @@ impl MetaService {
 
     /// Reports what becomes of sessions, for ever. Until the admin server took it, it is kept, within a bound.
     async fn report_sessions(&self) {
-        let mut pause = SESSIONS_EVERY;
+        let mut news = self.server.session_news();
+        let mut pause = RETRY_FIRST;
         loop {
             match self.send_sessions().await {
-                Ok(()) => pause = SESSIONS_EVERY,
+                Ok(()) => {
+                    pause = RETRY_FIRST;
+                    // The sender lives as long as the server.
+                    let _ = news.changed().await;
+                    tokio::time::sleep(GATHER).await;
+                }
                 Err(error) => {
                     pause = (pause * 2).min(RETRY_MAX);
                     tracing::warn!(%error, "the admin server does not hear of sessions; they are told later");
+                    tokio::time::sleep(pause).await;
                 }
             }
-            tokio::time::sleep(pause).await;
         }
     }
 
@@ -182,6 +192,7 @@ impl MetaService {
 
     /// Says which tokens are in use: soon when that changes, and now and then that they still are.
     async fn report_tokens(&self) {
+        let mut news = self.server.session_news();
         let (mut told, mut at) = (None, Instant::now());
         loop {
             let uses = self.server.token_use();
@@ -194,7 +205,9 @@ impl MetaService {
                     }
                 }
             }
-            tokio::time::sleep(TOKENS_EVERY).await;
+            tokio::time::sleep(TOKENS_PAUSE).await;
+            let _ = tokio::time::timeout(TOKENS_EVERY, news.changed()).await;
+            tokio::time::sleep(GATHER).await;
         }
     }
 

@@ -34,7 +34,7 @@ fn json_is_the_servers_own() {
 fn token_without_bounds_says_so_in_words_and_one_with_bounds_says_which() {
     let token = json!({"id": "1", "flags": "", "expires_at": null, "max_mounts": 0, "allowed_networks": "",
         "as_user": "", "last_used_at": null});
-    let expected = "id:                1\nflags:\nexpires at:        never\nmax mounts:        no bound\n\
+    let expected = "id:                1\nflags:             none\nexpires at:        never\nmax mounts:        no bound\n\
                     allowed networks:  any\nas user:           whom the mount names\n";
     assert_eq!(object(&VOLUME_TOKEN, &token, false), expected);
     let token = json!({"id": "1", "expires_at": "2030-01-01T00:00:00Z", "max_mounts": 2, "allowed_networks": "10.0.0.0/8",
