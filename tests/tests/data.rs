@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,10 +15,26 @@ fn cargo_home() -> PathBuf {
     }
 }
 
-#[test]
-fn registry_sources_are_copied_compared_and_compiled() {
+/// The registry as it is now, in hard links where that is possible: cargo replaces files and changes none. Whatever another
+/// cargo does to the registry later is not our concern.
+fn frozen_registry() -> tempfile::TempDir {
     let registry = cargo_home().join("registry");
     assert!(registry.join("src").is_dir(), "{} holds no crate sources", registry.display());
+    // What cargo locks while it downloads.
+    let lock = File::options().append(true).create(true).open(cargo_home().join(".package-cache")).unwrap();
+    lock.lock().unwrap();
+    let frozen = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let copied = |how: &str| Outcome::of(Command::new("cp").arg(how).arg(&registry).arg(frozen.path()));
+    if copied("-al").status != 0 {
+        copied("-a").success();
+    }
+    frozen
+}
+
+#[test]
+fn registry_sources_are_copied_compared_and_compiled() {
+    let frozen = frozen_registry();
+    let registry = frozen.path().join("registry");
     let cluster = Cluster::start();
     let volume = cluster.create_volume("sources", &[]);
     let mount = cluster.mount(&volume, &volume.token, &[]);
