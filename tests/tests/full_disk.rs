@@ -78,7 +78,7 @@ fn full_disk_of_the_metadata_refuses_what_is_new_and_ends_the_server_before_it_l
     drop(kept);
     fs::remove_file(mount.path("gone")).unwrap();
     fs::rename(mount.path("kept"), mount.path("moved")).unwrap();
-    assert!(cluster.meta.log().contains("make room there"), "{}", cluster.meta.log());
+    wait_for("the log says what to do", 5, || cluster.meta.log().contains("make room there"));
     disk.make_room();
     wait_for("there is room again", 5, || fs::create_dir(mount.path("new")).is_ok());
 

@@ -131,7 +131,7 @@ fn mount_follows_the_certificate_of_its_metadata_server() {
     cluster.meta.kill();
     cluster.restart_meta();
     fs::write(mounted.path("file"), "after").unwrap();
-    assert!(mounted.daemon.log().contains("has a new certificate"), "{}", mounted.daemon.log());
+    wait_for("the mount says so", 5, || mounted.daemon.log().contains("has a new certificate"));
     assert_eq!((mounted.stop(), second.stop()), (0, 0));
 }
 
