@@ -13,6 +13,7 @@ mod hosted;
 mod housekeeping;
 mod journal;
 mod lock_wait;
+mod long_answer;
 mod metrics;
 mod peer;
 mod remembered;
@@ -204,7 +205,7 @@ impl MetaServer {
         self.volumes.usage()
     }
 
-    /// Changes with each session that begins, is taken up again, ends or is refused.
+    /// Changes with each event that [`MetaServer::session_report`] will tell.
     #[must_use]
     pub fn session_news(&self) -> flag::Receiver<u64> {
         self.journal.news()
@@ -238,6 +239,11 @@ impl MetaServer {
     #[must_use]
     pub fn token_use(&self) -> Vec<TokenUse> {
         self.token_use.take(&self.volumes)
+    }
+
+    /// Keeps what was said in vain of tokens in use, until it is asked again.
+    pub fn token_use_untold(&self, uses: &[TokenUse]) {
+        uses.iter().for_each(|token| self.token_use.note(token.token_id));
     }
 
     /// Where to tell the server what changed.

@@ -39,6 +39,9 @@ pub struct ValidateRequest {
 pub struct TokenGrant {
     /// Id of the token's record. Not a secret.
     pub token_id: Uuid,
+    /// Whose volume it is. What a metadata server has to share out goes by it.
+    #[serde(default)]
+    pub account_id: Uuid,
     /// The volume and its settings.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub volume: VolumeSettings,
@@ -66,6 +69,7 @@ impl TokenGrant {
     pub fn whole(token_id: Uuid, volume: VolumeSettings) -> Self {
         Self {
             token_id,
+            account_id: Uuid::nil(),
             volume,
             mount_path: "/".to_owned(),
             flags: String::new(),

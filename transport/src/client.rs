@@ -12,11 +12,12 @@ use proto::ALPN;
 use proto::limits::{HELLO_MAX, MESSAGE_MAX};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{
-    ConnectionError, Endpoint, EndpointConfig, ReadToEndError, SendStream, TokioRuntime, TransportErrorCode, VarInt,
+    ConnectionError, Endpoint, EndpointConfig, ReadError, ReadToEndError, SendStream, TokioRuntime, TransportErrorCode,
+    VarInt, WriteError,
 };
 use tokio::sync::Semaphore;
 
-use crate::quic::{self, LONG_CALLS_MAX, SHORT_MAX};
+use crate::quic::{self, CROWDED, LONG_CALLS_MAX, SHORT_MAX};
 use crate::socket::enlarge_buffer;
 use crate::tls::{self, GENERAL_PREFIX, Trust};
 use crate::{CallError, TransportError};
@@ -103,25 +104,30 @@ impl Connection {
         Self { connection: self.connection.clone(), turns: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) }
     }
 
-    /// Sends `request` on a stream of its own and returns the answer. Dropping the future abandons the call; whether the
-    /// server carries it out is then unknown.
+    /// Sends `request` on a stream of its own and returns the answer. The time until `deadline` begins when it is the turn
+    /// of a long request. Dropping the future abandons the call; whether the server carries it out is then unknown.
     pub async fn call(&self, request: &[u8], deadline: Duration) -> Result<Bytes, CallError> {
+        // Where the connection is gone, those that have turns fail.
+        let _turn = match request.len() <= SHORT_MAX {
+            true => None,
+            false => self.turns.acquire().await.ok(),
+        };
         tokio::time::timeout(deadline, self.exchange(request)).await.map_err(|_| CallError::Deadline)?
     }
 
     async fn exchange(&self, request: &[u8]) -> Result<Bytes, CallError> {
-        let _turn = match request.len() < SHORT_MAX {
-            true => None,
-            false => self.turns.acquire().await.ok(),
-        };
         let (mut send, mut receive) = self.connection.open_bi().await.map_err(|_| CallError::Lost)?;
-        send.write_all(request).await.map_err(|_| CallError::Lost)?;
+        send.write_all(request).await.map_err(|error| match error {
+            WriteError::Stopped(CROWDED) => CallError::Crowded,
+            _ => CallError::Lost,
+        })?;
         send.finish().map_err(|_| CallError::Lost)?;
         match receive.read_to_end(MESSAGE_MAX).await {
             // A server that gave up on the request finishes the stream without a word.
             Ok(reply) if reply.is_empty() => Err(CallError::Lost),
             Ok(reply) => Ok(reply.into()),
             Err(ReadToEndError::TooLong) => Err(CallError::TooLarge),
+            Err(ReadToEndError::Read(ReadError::Reset(CROWDED))) => Err(CallError::Crowded),
             Err(ReadToEndError::Read(_)) => Err(CallError::Lost),
         }
     }

@@ -67,6 +67,9 @@ pub enum CallError {
     /// No answer in time; whether the request was carried out is unknown.
     #[error("no answer in time")]
     Deadline,
+    /// Too many calls were long, for too long, for this one to be.
+    #[error("no turn for a long call in time")]
+    Crowded,
     /// The answer is larger than any message may be.
     #[error("answer exceeds the message limit")]
     TooLarge,

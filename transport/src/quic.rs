@@ -7,15 +7,15 @@ use quinn::{Connection, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt
 
 /// Calls that a trusted peer may have open at once on a connection.
 const CALLS_IN_FLIGHT_MAX: u32 = 128;
-/// Calls from this length on, in bytes, are long: the server reads what is shorter whenever it comes, and a long one in its
-/// turn. A file's content that is kept with its attributes is short.
+/// Requests and answers of up to so many bytes are short: the server reads and gives them whenever they come, and long ones in
+/// their turn. A file's content that is kept with its attributes is short.
 pub(crate) const SHORT_MAX: usize = 16 << 10;
 /// Long calls that a peer makes at once on a connection, and that the server has turns for.
 pub(crate) const LONG_CALLS_MAX: usize = 8;
 /// Request bytes that a trusted peer may have sent on one stream and the server not read.
 const UNREAD_OF_CALL_MAX: u32 = 64 << 10;
-/// As above, on all streams of a connection. Peers that have more long calls at once than [`LONG_CALLS_MAX`] may take
-/// each other's room, until they have had their time.
+/// As above, on all streams of a connection. Where a peer begins more long calls at once than [`LONG_CALLS_MAX`], those that wait
+/// may take the room of those that are read, until their time is over.
 const UNREAD_MAX: u32 = 2 * LONG_CALLS_MAX as u32 * UNREAD_OF_CALL_MAX;
 /// Bytes of answers that a peer did not acknowledge.
 const UNACKNOWLEDGED_MAX: u64 = 1 << 20;
@@ -25,6 +25,8 @@ const ANSWERS_MAX: u32 = 8 * MESSAGE_MAX as u32;
 const EVENTS_IN_FLIGHT_MAX: u32 = 16;
 /// Handshake bytes kept while those before them are missing.
 const HANDSHAKE_MAX: usize = 16 << 10;
+/// With what the server ends a call that had no turn, or lost it: it may be made again.
+pub(crate) const CROWDED: VarInt = VarInt::from_u32(2);
 /// With what the side that makes calls closes a connection when there is nothing to come back for.
 pub(crate) const FINISHED: VarInt = VarInt::from_u32(1);
 /// A connection that is silent for so long is gone.

@@ -20,15 +20,16 @@ use quinn::{ConnectionError, Endpoint, EndpointConfig, RecvStream, SendStream, V
 use socket2::{Domain, Protocol, Socket, Type};
 
 use self::steer::SteeredIds;
+pub use self::turns::Holder;
 use self::turns::{OF_LISTENER, Pool, Turn, Turns};
-use crate::quic::{self, SHORT_MAX};
+use crate::quic::{self, CROWDED, SHORT_MAX};
 use crate::socket::enlarge_buffer;
 use crate::tls::{self, Identity};
 use crate::{CallError, TransportError};
 
-/// A peer has so long to send a whole request: a slow one holds a stream, never a thread.
+/// A peer has so long to send a short request, or the head of a long one: a slow one holds a stream, never a thread.
 const REQUEST_MAX: Duration = Duration::from_secs(20);
-/// A peer has so long to make room for an answer, and to take in a long one.
+/// A peer has so long to make room for a short answer.
 const REPLY_MAX: Duration = Duration::from_secs(20);
 /// Handshakes that wait for [`Listener::accept`], and bytes kept of each one's next packets.
 const ARRIVALS_MAX: usize = 1024;
@@ -85,8 +86,9 @@ pub struct Listener {
 impl Listener {
     /// Serves `socket` on the current tokio runtime. Turns peers away while `connections_max` connections are open,
     /// those that greet included. A peer that was not admitted costs at most about 64 KiB, an admitted one at its worst
-    /// about 4 MiB: unread requests, heads of requests, answers on their way. Long calls come on top, of all peers
-    /// together no more than there are turns, of up to 4 MiB each.
+    /// about 20 MiB: 1 MiB of requests that were not read, 4 of heads of requests, 3 of answers, and where requests
+    /// come in the smallest of pieces some 14 MiB of bookkeeping about those. Long calls come on top, of all peers
+    /// together no more than there are turns, of up to 6 MiB each: the buffer of a request, and what is read out of it.
     pub fn new(socket: ServerSocket, identity: &Identity, connections_max: usize) -> Result<Self, TransportError> {
         let ServerSocket { socket, index, count } = socket;
         let addr = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
@@ -167,7 +169,7 @@ impl Arrival {
     /// Completes the handshake. The peer may then make one call of at most [`proto::limits::HELLO_MAX`] bytes, until it is admitted.
     pub async fn establish(self) -> Result<Peer, CallError> {
         let connection = self.incoming.await.map_err(|_| CallError::Lost)?;
-        Ok(Peer { connection, turns: Turns::of_stranger(), pool: self.pool })
+        Ok(Peer { connection, pool: self.pool, turns: None })
     }
 }
 
@@ -175,8 +177,9 @@ impl Arrival {
 #[derive(Clone, Debug)]
 pub struct Peer {
     connection: quinn::Connection,
-    turns: Turns,
     pool: Arc<Pool>,
+    /// None before it is admitted: what it says is short.
+    turns: Option<Turns>,
 }
 
 impl Peer {
@@ -186,10 +189,9 @@ impl Peer {
         self.connection.remote_address()
     }
 
-    /// Lets a peer that proved who it is make many calls side by side, of full length where it is its turn. Peers of one
-    /// `holder` share turns.
-    pub fn admit(&mut self, holder: u128) {
-        self.turns.take_from(Arc::clone(&self.pool), holder);
+    /// Lets a peer that proved who it is make many calls side by side, of full length where it is its turn.
+    pub fn admit(&mut self, holder: Holder) {
+        self.turns = Some(Turns::new(Arc::clone(&self.pool), holder));
         quic::trust(&self.connection);
     }
 
@@ -231,45 +233,89 @@ impl Peer {
 /// One call.
 ///
 /// Long ones are few at once, whatever peers do: a request is read beyond its head only in its turn, and the turn lasts
-/// until the peer has the answer, or that is short. What others send meanwhile waits in their streams' windows.
+/// until what was long of the call is done with. What others send meanwhile waits in their streams' windows.
 #[derive(Debug)]
 pub struct Call {
     send: SendStream,
     receive: RecvStream,
-    turns: Turns,
+    turns: Option<Turns>,
     turn: Option<Turn>,
 }
 
 impl Call {
-    /// Reads the request, at most `len_max` bytes and within twenty seconds.
+    /// Reads the request, at most `len_max` bytes. A short one has twenty seconds, and so has the head of a long one; what
+    /// follows has its turn. After an error the call is over.
     pub async fn request(&mut self, len_max: usize) -> Result<Bytes, CallError> {
-        let reading = self.read(len_max.min(MESSAGE_MAX));
-        tokio::time::timeout(REQUEST_MAX, reading).await.map_err(|_| CallError::Deadline)?
+        let request = self.read(len_max.min(MESSAGE_MAX)).await;
+        if request == Err(CallError::Crowded) {
+            self.refuse(CROWDED);
+        }
+        request
     }
 
     async fn read(&mut self, len_max: usize) -> Result<Bytes, CallError> {
         let mut request = BytesMut::new();
+        let head = self.read_head(&mut request, len_max);
+        let is_all = tokio::time::timeout(REQUEST_MAX, head).await.map_err(|_| CallError::Deadline)??;
+        if !is_all {
+            self.take_turn().await?;
+            self.read_rest(&mut request, len_max).await?;
+        }
+        Ok(request.freeze())
+    }
+
+    /// Whether that was all of the request.
+    async fn read_head(&mut self, request: &mut BytesMut, len_max: usize) -> Result<bool, CallError> {
+        while request.len() <= SHORT_MAX {
+            match self.receive.read_chunk(SHORT_MAX + 1 - request.len(), true).await.map_err(|_| CallError::Lost)? {
+                Some(chunk) => append(request, &chunk.bytes, len_max)?,
+                None => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
+    async fn read_rest(&mut self, request: &mut BytesMut, len_max: usize) -> Result<(), CallError> {
+        let Some(turn) = &mut self.turn else { return Err(CallError::TooLarge) };
         loop {
-            let room = if self.turn.is_some() { MESSAGE_MAX } else { SHORT_MAX - request.len() };
-            let Some(chunk) = self.receive.read_chunk(room, true).await.map_err(|_| CallError::Lost)? else {
-                return Ok(request.freeze());
-            };
-            if request.len() + chunk.bytes.len() > len_max {
-                return Err(CallError::TooLarge);
-            }
-            request.extend_from_slice(&chunk.bytes);
-            if request.len() >= SHORT_MAX {
-                self.take_turn().await;
-            }
+            let chunk = turn.lasts(self.receive.read_chunk(MESSAGE_MAX, true)).await?;
+            let Some(chunk) = chunk.map_err(|_| CallError::Lost)? else { return Ok(()) };
+            turn.note(chunk.bytes.len());
+            append(request, &chunk.bytes, len_max)?;
         }
     }
 
-    /// Waits until few enough calls are long, where this one has no turn yet. To be called before a long answer is made:
-    /// the peer decides when it goes away.
-    pub async fn take_turn(&mut self) {
-        if self.turn.is_none() {
-            self.turn = Some(self.turns.turn().await);
+    /// Waits until few enough calls are long, where this one has no turn yet: as long as the peer does, and five seconds
+    /// at the most. After an error the call is over.
+    pub async fn take_turn(&mut self) -> Result<(), CallError> {
+        let Some(turns) = self.turns.as_ref().filter(|_| self.turn.is_none()) else { return Ok(()) };
+        let turn = tokio::select! {
+            turn = turns.turn() => turn,
+            // Also where the connection is gone.
+            _ = self.send.stopped() => Err(CallError::Lost),
+        };
+        match turn {
+            Ok(turn) => self.turn = Some(turn),
+            Err(error) => {
+                self.refuse(CROWDED);
+                return Err(error);
+            }
         }
+        Ok(())
+    }
+
+    /// Whether an answer of so many bytes may be given without waiting: it is short, or the call has a turn, or there is one
+    /// to be had at once.
+    pub fn may_answer(&mut self, len: usize) -> bool {
+        if len > SHORT_MAX && self.turn.is_none() {
+            self.turn = self.turns.as_ref().and_then(Turns::turn_now);
+        }
+        len <= SHORT_MAX || self.turn.is_some()
+    }
+
+    /// Lets others have the turn: what was long of the request is not held any more.
+    pub fn end_turn(&mut self) {
+        self.turn = None;
     }
 
     /// Waits until the peer does not want the answer any more, or is gone.
@@ -278,29 +324,54 @@ impl Call {
     }
 
     /// Answers. A call dropped without an answer fails at the peer, and so does one whose answer the peer did not make
-    /// room for within twenty seconds, or that was long and not taken in by then.
+    /// room for in time, or did not take in where that is long. A long answer is given in a turn, and waits for it.
     pub async fn reply(mut self, reply: Bytes) -> Result<(), CallError> {
-        match tokio::time::timeout(REPLY_MAX, self.deliver(reply)).await {
-            Ok(delivered) => delivered,
-            Err(_) => {
-                // A dropped stream would end as if half the answer were all of it.
-                let _ = self.send.reset(VarInt::from_u32(0));
-                Err(CallError::Deadline)
+        let delivered = match reply.len() <= SHORT_MAX {
+            true => {
+                self.end_turn();
+                let sent = tokio::time::timeout(REPLY_MAX, send(&mut self.send, reply)).await;
+                sent.unwrap_or(Err(CallError::Deadline))
             }
+            false => self.reply_at_length(reply).await,
+        };
+        // A dropped stream would end as if half the answer were all of it.
+        match delivered {
+            Err(CallError::Crowded) => self.refuse(CROWDED),
+            Err(_) => self.refuse(VarInt::from_u32(0)),
+            Ok(()) => {}
         }
+        delivered
     }
 
-    async fn deliver(&mut self, reply: Bytes) -> Result<(), CallError> {
-        if reply.len() < SHORT_MAX {
-            self.turn = None;
-        }
-        self.send.write_chunk(reply).await.map_err(|_| CallError::Lost)?;
-        self.send.finish().map_err(|_| CallError::Lost)?;
-        if self.turn.is_some() {
-            self.send.stopped().await.map_err(|_| CallError::Lost)?;
-        }
-        Ok(())
+    fn refuse(&mut self, why: VarInt) {
+        // Nothing is left to do where the peer is gone.
+        let _ = self.receive.stop(why);
+        let _ = self.send.reset(why);
     }
+
+    async fn reply_at_length(&mut self, reply: Bytes) -> Result<(), CallError> {
+        self.take_turn().await?;
+        let Some(turn) = &mut self.turn else { return Err(CallError::TooLarge) };
+        turn.note(reply.len());
+        turn.lasts(async {
+            send(&mut self.send, reply).await?;
+            self.send.stopped().await.map(drop).map_err(|_| CallError::Lost)
+        })
+        .await?
+    }
+}
+
+async fn send(stream: &mut SendStream, reply: Bytes) -> Result<(), CallError> {
+    stream.write_chunk(reply).await.map_err(|_| CallError::Lost)?;
+    stream.finish().map_err(|_| CallError::Lost)
+}
+
+fn append(request: &mut BytesMut, bytes: &[u8], len_max: usize) -> Result<(), CallError> {
+    if request.len() + bytes.len() > len_max {
+        return Err(CallError::TooLarge);
+    }
+    request.extend_from_slice(bytes);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -232,6 +232,7 @@ pub(crate) fn grant(tx: &Tx<'_>, store: Uuid, token: &Redacted) -> Result<Option
     match opened(tx, id)? {
         Some((token, volume)) if volume.meta_store_id == store => Ok(Some(TokenGrant {
             token_id: id,
+            account_id: volume.account_id,
             volume: volumes::settings(tx, &volume)?,
             flags: flags_of_both(&token, &volume)?,
             expires: token.expires,

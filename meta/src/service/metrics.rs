@@ -14,9 +14,9 @@ use super::hosted::HostedVolumes;
 pub(super) struct RequestTimes([Durations; Request::NAMES.len()]);
 
 impl RequestTimes {
-    /// Counts a request. For the thread that the table belongs to.
-    pub(super) fn record(&self, request: &Request, took: Duration) {
-        self.0[request.number()].record(took);
+    /// Counts a request of the kind `number`. For the thread that the table belongs to.
+    pub(super) fn record(&self, number: usize, took: Duration) {
+        self.0[number].record(took);
     }
 }
 

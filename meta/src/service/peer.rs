@@ -13,12 +13,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 use transport::CallError;
-use transport::server::{Arrival, Call, Listener, Peer};
+use transport::server::{Arrival, Call, Holder, Listener, Peer};
 
 use super::Server;
 use super::greet::{Admitted, greet};
 use super::hosted::HostedVolume;
 use super::lock_wait::await_lock;
+use super::long_answer::{answer_at_length, may_be_answered_at_length};
 use super::metrics::RequestTimes;
 use super::sessions::Session;
 use super::watch::cut;
@@ -106,7 +107,8 @@ async fn converse<A: TokenAuthority>(
         Err((refusal, reason)) => return turn_away(&peer, call, refusal, reason).await,
     };
     drop(turn);
-    peer.admit(session.token_id.as_u128());
+    let grant = session.grant();
+    peer.admit(Holder { account: grant.account_id.as_u128(), token: grant.token_id.as_u128() });
     call.reply(codec::encode(&Greeting::Welcome(Box::new(welcome))).into()).await?;
     while let Ok(call) = peer.accept().await {
         if !session.permits(&peer) {
@@ -154,47 +156,38 @@ async fn answer(
 ) {
     let request = match call.request(MESSAGE_MAX).await {
         Ok(request) => request,
-        // The mount went away in the middle of it.
-        Err(CallError::Lost) => return,
+        // The mount went away in the middle of it, or others had their turns.
+        Err(CallError::Lost | CallError::Crowded) => return,
         Err(CallError::TooLarge | CallError::Deadline) => return session.breaches.note(Breach::Protocol),
     };
     let begin = Instant::now();
     let frame = read(&session, &request);
     drop(request);
-    if frame.as_ref().is_ok_and(|frame| may_be_answered_at_length(&frame.request)) {
-        call.take_turn().await;
-    }
     let reply = match frame {
         Ok(frame) if matches!(frame.request, Request::AwaitLock { .. }) => {
-            match await_lock(&volume, &session, &frame, &mut call).await {
-                Some(reply) => reply,
-                None => return,
-            }
+            await_lock(&volume, &session, &frame, &mut call).await.map(|reply| encoded(&reply))
+        }
+        Ok(mut frame) if may_be_answered_at_length(&frame.request) => {
+            answer_at_length(&volume, &session, &mut frame, &times, &mut call).await
         }
         Ok(frame) => {
-            let mut reply = decide(&volume, &session, sync, &frame).await;
+            let number = frame.request.number();
+            let mut reply = decide(&volume, &session, sync, frame, &mut call).await;
             let took = begin.elapsed();
             reply.took.micros = micros(took);
-            times.record(&frame.request, took);
-            reply
+            times.record(number, took);
+            Some(encoded(&reply))
         }
-        Err(refused) => refuse(&volume, refused),
+        Err(refused) => Some(encoded(&refuse(&volume, refused))),
     };
-    // A peer that went away in between asks again on its next connection.
-    let _ = call.reply(Bytes::from(codec::encode(&reply))).await;
+    if let Some(reply) = reply {
+        // A peer that went away in between asks again on its next connection.
+        let _ = call.reply(reply).await;
+    }
 }
 
-/// Whether the answer may be a list, a map or a value of some length.
-const fn may_be_answered_at_length(request: &Request) -> bool {
-    matches!(
-        request,
-        Request::Create { .. }
-            | Request::Open { .. }
-            | Request::ReadDir { .. }
-            | Request::GetLayout { .. }
-            | Request::GetXattr { .. }
-            | Request::ListXattr { .. }
-    )
+pub(super) fn encoded(reply: &ReplyFrame) -> Bytes {
+    codec::encode(reply).into()
 }
 
 /// The request, unless it is none or comes too late.
@@ -209,11 +202,31 @@ fn read(session: &Session, request: &[u8]) -> Result<RequestFrame, Refused> {
     })
 }
 
-fn is_over(session: &Session, now: Timespec) -> bool {
+pub(super) fn is_over(session: &Session, now: Timespec) -> bool {
     !session.is_live() || session.expires() <= now.secs
 }
 
-async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, frame: &RequestFrame) -> ReplyFrame {
+/// The answer to a request, and whether it is to wait for the disk.
+pub(super) fn executed(
+    volume: &HostedVolume,
+    session: &Session,
+    frame: &RequestFrame,
+    now: Timespec,
+) -> (ReplyFrame, bool) {
+    let done = volume.engine.execute(&session.context(), frame, now);
+    if let Some(breach) = done.breach {
+        session.breaches.note(breach);
+    }
+    (done.reply, done.wait_durable)
+}
+
+async fn decide(
+    volume: &Arc<HostedVolume>,
+    session: &Session,
+    sync: bool,
+    frame: RequestFrame,
+    call: &mut Call,
+) -> ReplyFrame {
     let now = now();
     // The request may have waited for its turn.
     if is_over(session, now) {
@@ -223,12 +236,10 @@ async fn decide(volume: &Arc<HostedVolume>, session: &Session, sync: bool, frame
     if volume.space.refuses(&frame.request) && !was_applied() {
         return refuse(volume, Refused::Error(Errno::ENOSPC));
     }
-    let executed = volume.engine.execute(&session.context(), frame, now);
-    if let Some(breach) = executed.breach {
-        session.breaches.note(breach);
-    }
-    let mut reply = executed.reply;
-    let wait = executed.wait_durable || (sync && frame.request.is_mutation() && !frame.request.is_lock());
+    let (mut reply, wait_durable) = executed(volume, session, &frame, now);
+    let wait = wait_durable || (sync && frame.request.is_mutation() && !frame.request.is_lock());
+    drop(frame);
+    call.end_turn();
     if wait && reply.result.is_ok() {
         let begin = Instant::now();
         let flushed = volume.flushed().await;
@@ -249,7 +260,7 @@ pub(super) fn micros(duration: Duration) -> u32 {
     u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
 }
 
-fn refuse(volume: &HostedVolume, refused: Refused) -> ReplyFrame {
+pub(super) fn refuse(volume: &HostedVolume, refused: Refused) -> ReplyFrame {
     ReplyFrame {
         sequence: Sequence(0),
         durable: volume.engine.durable(),

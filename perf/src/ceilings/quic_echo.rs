@@ -14,7 +14,7 @@ use tokio::task::{LocalSet, spawn_local};
 use transport::CallError;
 use transport::client::{Connection, Dialer};
 use transport::cpus::{allowed_cpus, pin};
-use transport::server::{self, Call, Listener, ServerSocket};
+use transport::server::{self, Call, Holder, Listener, ServerSocket};
 use transport::tls::{Identity, Trust};
 
 use crate::crew::Crew;
@@ -147,7 +147,7 @@ fn serve(socket: ServerSocket, identity: &Identity) -> Result<()> {
         while let Some(arrival) = listener.accept().await {
             spawn_local(async move {
                 let Ok(mut peer) = arrival.establish().await else { return };
-                peer.admit(0);
+                peer.admit(Holder { account: 0, token: 0 });
                 while let Ok(call) = peer.accept().await {
                     spawn_local(answer(call));
                 }

@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use proto::limits::MESSAGE_MAX;
-use proto::{Caller, Greeting, InodeId, Reply, Request, RequestFrame, XattrMode, codec};
+use proto::{Caller, Errno, Greeting, InodeId, Refused, Reply, Request, RequestFrame, XattrMode, codec};
 use quinn::{RecvStream, SendStream, TransportConfig};
-use tests::{RawPeer, WireClient};
+use tests::{Cluster, Flags, RawPeer, WireClient};
 
 use super::stage::{Hands, Stage, name};
 
 /// A peer with the token of the stage's volume that is let in.
 async fn admitted(stage: &Stage, config: TransportConfig) -> RawPeer {
-    admitted_with(&stage.volume.token, stage, config).await
+    admitted_with(&stage.volume.token, &stage.cluster, config).await
 }
 
-async fn admitted_with(token: &str, stage: &Stage, config: TransportConfig) -> RawPeer {
-    let peer = RawPeer::connect(&stage.cluster, config).await;
+async fn admitted_with(token: &str, cluster: &Cluster, config: TransportConfig) -> RawPeer {
+    let peer = RawPeer::connect(cluster, config).await;
     assert!(matches!(peer.greet(&WireClient::hello(token)).await, Greeting::Welcome(_)));
     peer
 }
@@ -33,9 +33,13 @@ struct Bystander {
 
 impl Bystander {
     fn start(stage: &Stage) -> Self {
+        Self::with_token(stage, &stage.volume.token)
+    }
+
+    fn with_token(stage: &Stage, token: &str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
-        let (addr, token) = (stage.cluster.meta_addr().to_owned(), stage.volume.token.clone());
+        let (addr, token) = (stage.cluster.meta_addr().to_owned(), token.to_owned());
         let work = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(go_on(&addr, &token, &asked))
@@ -55,14 +59,24 @@ impl Bystander {
     }
 }
 
-/// Makes and removes a file again and again; how long each round took.
+/// Makes and removes a file again and again, asks for a long answer and with a long request; how long each round took.
 async fn go_on(addr: &str, token: &str, stop: &AtomicBool) -> Vec<Duration> {
     let mut client = WireClient::open_at(addr, token).await;
+    let kept = client.create(InodeId::ROOT, "kept beside", 0o644).await;
+    let set = |len| {
+        let value = Bytes::from(vec![b'x'; len]);
+        Request::SetXattr { ino: kept, name: "user.long".into(), value, mode: XattrMode::Any }
+    };
+    client.done(set(20 << 10)).await;
     let mut times = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let begin = Instant::now();
         client.create(InodeId::ROOT, "beside", 0o644).await;
         client.done(Request::Unlink { parent: InodeId::ROOT, name: name("beside") }).await;
+        let read = client.done(Request::GetXattr { ino: kept, name: "user.long".into() }).await;
+        assert!(matches!(read, Reply::Value(value) if value.len() == 20 << 10));
+        // Refused, so that the database does not grow by it.
+        assert_eq!(client.ask(set(80 << 10)).await, Err(Refused::Error(Errno::E2BIG)));
         times.push(begin.elapsed());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -115,14 +129,16 @@ async fn requests_that_never_end_take_little_memory_and_end_all_the_same() {
 }
 
 #[tokio::test]
-async fn crowd_of_one_token_that_asks_at_length_leaves_memory_and_turns_to_others() {
+async fn crowd_of_an_account_that_asks_at_length_leaves_memory_and_turns_to_others() {
     let stage = Stage::set().await;
-    let beside = Bystander::start(&stage);
-    let token = stage.cluster.create_token(&stage.volume, "/", "");
+    let account = stage.cluster.configure(&["create", "account", "--name", "lab"])["id"].as_str().unwrap().to_owned();
+    let theirs = stage.cluster.create_volume("theirs", &["--accountID", &account]);
+    let beside = Bystander::with_token(&stage, &theirs.token);
+    let tokens: Vec<_> = (0..6).map(|_| stage.cluster.create_token(&stage.volume, "/", "")).collect();
     let bytes = vec![0; MESSAGE_MAX];
     let grown = growth(&stage, async {
-        let peers = (0..48).map(async |_| {
-            let peer = admitted_with(&token, &stage, TransportConfig::default()).await;
+        let peers = (0..48).map(async |number| {
+            let peer = admitted_with(&tokens[number % tokens.len()], &stage.cluster, TransportConfig::default()).await;
             let mut held = begin_all(&peer).await;
             send_to_all(&mut held, &bytes, Duration::from_secs(8)).await;
             (peer, held)
@@ -133,6 +149,46 @@ async fn crowd_of_one_token_that_asks_at_length_leaves_memory_and_turns_to_other
     eprintln!("grown by {} MiB", grown >> 20);
     assert!(grown < 320 << 20, "48 connections took {} MiB", grown >> 20);
     beside.was_unharmed();
+}
+
+#[tokio::test]
+async fn who_has_no_turn_gets_short_pages_at_once() {
+    let meta = ["--threads", "1"].map(str::to_owned).to_vec();
+    let cluster = Cluster::start_with(Flags { meta, ..Flags::default() });
+    let volume = cluster.create_volume("stage", &[]);
+    let mut client = WireClient::open(&cluster, &volume.token).await;
+    let dir = client.make_dir(InodeId::ROOT, "listed", 0o755).await;
+    for number in 0..200 {
+        client.make_dir(dir, &format!("{number}-{}", "n".repeat(200)), 0o755).await;
+    }
+    let list = Request::ReadDir { ino: dir, offset: 0, bytes_max: 256 << 10, attrs: false };
+    let page = async |client: &mut WireClient| match client.done(list.clone()).await {
+        Reply::Names { records, .. } => records.len(),
+        other => panic!("{other:?}"),
+    };
+    assert!(page(&mut client).await > 40_000, "a long page");
+    // Requests that begin, long ones, and never go on: they have all the turns that their token can have.
+    let mut peers = Vec::new();
+    for _ in 0..4 {
+        peers.push(admitted_with(&volume.token, &cluster, TransportConfig::default()).await);
+    }
+    let (begin, half) = (Instant::now(), vec![0; 20 << 10]);
+    let mut held = Vec::new();
+    let mut shortest = usize::MAX;
+    while shortest > 8 << 10 && begin.elapsed() < Duration::from_secs(15) {
+        for peer in &peers {
+            for _ in 0..8 {
+                if let Ok(Some(mut stream)) = tokio::time::timeout(Duration::from_millis(5), peer.begin()).await {
+                    let _ = stream.0.write_all(&half).await;
+                    held.push(stream);
+                }
+            }
+        }
+        let asked = Instant::now();
+        shortest = shortest.min(page(&mut client).await);
+        assert!(asked.elapsed() < Duration::from_secs(1), "waited for {:?}", asked.elapsed());
+    }
+    assert!((1..=8 << 10).contains(&shortest), "the shortest page has {shortest} bytes");
 }
 
 #[tokio::test]

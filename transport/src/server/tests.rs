@@ -27,7 +27,7 @@ fn echo_server(connections_max: usize) -> World {
         while let Some(arrival) = listener.accept().await {
             tokio::spawn(async move {
                 let mut peer = arrival.establish().await?;
-                peer.admit(1);
+                peer.admit(ONE);
                 while let Ok(mut call) = peer.accept().await {
                     tokio::spawn(async move {
                         let mut request = call.request(MESSAGE_MAX).await?.to_vec();
@@ -50,6 +50,7 @@ impl World {
     }
 }
 
+const ONE: Holder = Holder { account: 1, token: 1 };
 const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
@@ -97,16 +98,15 @@ async fn peer_sends_no_more_than_a_greeting_until_it_is_admitted() {
         let connection = connection.clone();
         tokio::spawn(async move { connection.call(&[7; 1 << 20], SOON).await });
     }
-    let mut calls = vec![peer.accept().await.unwrap()];
+    let mut first = peer.accept().await.unwrap();
     let another = tokio::time::timeout(Duration::from_millis(200), peer.accept()).await;
     assert!(another.is_err(), "a second call before the peer is admitted");
     let received = peer.connection.stats().udp_rx.bytes;
     assert!(received < 64 << 10, "{received} bytes");
-    peer.admit(1);
+    peer.admit(ONE);
+    assert_eq!(first.request(MESSAGE_MAX).await, Err(CallError::TooLarge), "what a stranger began stays short");
     for _ in 0..2 {
-        calls.push(tokio::time::timeout(SOON, peer.accept()).await.unwrap().unwrap());
-    }
-    for mut call in calls {
+        let mut call = tokio::time::timeout(SOON, peer.accept()).await.unwrap().unwrap();
         assert_eq!(call.request(MESSAGE_MAX).await.unwrap().len(), 1 << 20);
     }
 }
@@ -253,7 +253,7 @@ async fn long_calls_take_turns_and_short_ones_pass_them() {
     let (mut peer, connected) = tokio::join!(greeted, world.connection());
     let (_dialer, connection) = connected.unwrap();
     let connection = connection.without_manners();
-    peer.admit(1);
+    peer.admit(ONE);
     let ask = async |len: usize| {
         let connection = connection.clone();
         tokio::spawn(async move { connection.call(&vec![7; len], SOON).await });
@@ -272,6 +272,7 @@ async fn long_calls_take_turns_and_short_ones_pass_them() {
         assert!(tokio::time::timeout(Duration::from_millis(200), &mut reading).await.is_err(), "it has no turn");
         let mut short = ask(100).await;
         assert_eq!(short.request(MESSAGE_MAX).await.unwrap().len(), 100);
+        assert!(!short.may_answer(SHORT_MAX + 1) && short.may_answer(SHORT_MAX));
         assert!(tokio::time::timeout(Duration::from_millis(200), short.take_turn()).await.is_err());
         short.reply("short".into()).await.unwrap();
         long.pop().unwrap().reply("long".into()).await.unwrap();
@@ -288,4 +289,49 @@ async fn long_calls_that_are_many_go_through_one_after_the_other() {
     for answer in futures_util::future::join_all(calls).await {
         assert_eq!(answer.unwrap().len(), MESSAGE_MAX);
     }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_turn_stops_when_its_peer_does_or_is_gone() {
+    let (world, listener) = listener(100);
+    let arrive = async || {
+        let greeted = async { listener.accept().await.unwrap().establish().await.unwrap() };
+        let (mut peer, connected) = tokio::join!(greeted, world.connection());
+        peer.admit(ONE);
+        (peer, connected.unwrap())
+    };
+    // All turns that the token can have.
+    let mut busy = Vec::new();
+    for _ in 0..4 {
+        let (peer, kept) = arrive().await;
+        let turns = peer.turns.clone().unwrap();
+        busy.push((kept, std::iter::from_fn(|| turns.turn_now()).collect::<Vec<_>>()));
+    }
+    let (peer, (_dialer, connection)) = arrive().await;
+    let ask = async |deadline: Duration| {
+        let connection = connection.clone();
+        tokio::spawn(async move { connection.call(b"list", deadline).await });
+        let mut call = peer.accept().await.unwrap();
+        call.request(MESSAGE_MAX).await.unwrap();
+        call
+    };
+    let mut given_up = ask(Duration::from_millis(300)).await;
+    assert_eq!(tokio::time::timeout(SOON, given_up.take_turn()).await.unwrap(), Err(CallError::Lost));
+    let mut cut_off = ask(SOON).await;
+    connection.close("gone");
+    assert_eq!(tokio::time::timeout(SOON, cut_off.take_turn()).await.unwrap(), Err(CallError::Lost));
+}
+
+#[tokio::test]
+async fn call_that_lost_its_turn_is_told_so() {
+    let (world, listener) = listener(100);
+    let greeted = async { listener.accept().await.unwrap().establish().await.unwrap() };
+    let (mut peer, connected) = tokio::join!(greeted, world.connection());
+    let (_dialer, connection) = connected.unwrap();
+    peer.admit(ONE);
+    let asking = tokio::spawn(async move { connection.call(b"list", SOON).await });
+    let mut call = peer.accept().await.unwrap();
+    call.request(MESSAGE_MAX).await.unwrap();
+    call.refuse(CROWDED);
+    assert_eq!(asking.await.unwrap(), Err(CallError::Crowded));
 }

@@ -19,6 +19,8 @@ use crate::store::MetaKv;
 
 /// Blocks that the answer to an open carries.
 const HEAD_BLOCKS: u32 = 16;
+/// Encoded bytes of them: sixteen blocks of 4 MiB, each in one piece. With all else the answer stays a short one.
+const HEAD_BYTES_MAX: usize = 6 << 10;
 /// Encoded bytes of blocks after which a map goes on in the next reply.
 const MAP_BYTES_MAX: usize = 1 << 20;
 
@@ -37,13 +39,16 @@ pub(super) fn layout<K: MetaKv>(
     if !volume.holds_open(ask.session.id, ino) {
         permit::access(&inode.attr, ask.caller, READ)?;
     }
-    let layout = map(volume, &inode, first, count.min(BLOCKS_MAX))?;
+    let part = Part { first, count: count.min(BLOCKS_MAX), bytes_max: MAP_BYTES_MAX, is_asked_for: true };
+    let layout = map(volume, &inode, part)?;
     Ok(Reply::Layout(inode.attr, layout))
 }
 
-/// The first blocks of a file that is opened. None of them where the file is changing meanwhile: the mount asks again.
+/// The first blocks of a file that is opened, as far as they are short to tell. None of them where the file is changing
+/// meanwhile: the mount asks again.
 pub(super) fn head(view: &impl View, inode: &Inode) -> Outcome<Layout> {
-    match map(view, inode, BlockIndex(0), HEAD_BLOCKS) {
+    let part = Part { first: BlockIndex(0), count: HEAD_BLOCKS, bytes_max: HEAD_BYTES_MAX, is_asked_for: false };
+    match map(view, inode, part) {
         Err(Failure::Torn(_)) => Ok(Layout { behind: BlockIndex(0), ..empty(inode) }),
         layout => layout,
     }
@@ -60,7 +65,19 @@ pub(super) fn empty(inode: &Inode) -> Layout {
     }
 }
 
-fn map(view: &impl View, inode: &Inode, first: BlockIndex, count: u32) -> Outcome<Layout> {
+/// What a map is to tell.
+#[derive(Clone, Copy)]
+struct Part {
+    first: BlockIndex,
+    count: u32,
+    /// Encoded bytes of blocks.
+    bytes_max: usize,
+    /// Whether it tells of one block at least, however long that is.
+    is_asked_for: bool,
+}
+
+fn map(view: &impl View, inode: &Inode, part: Part) -> Outcome<Layout> {
+    let Part { first, count, bytes_max, is_asked_for } = part;
     let all = inode.attr.size.div_ceil(u64::from(view.block_size())).max(first.0.saturating_add(count.into()));
     let mut layout =
         Layout { version: inode.attr.version, inline: None, first, behind: BlockIndex(all), blocks: Vec::new() };
@@ -70,10 +87,10 @@ fn map(view: &impl View, inode: &Inode, first: BlockIndex, count: u32) -> Outcom
     if !inode.has_blocks() {
         return Ok(layout);
     }
-    let mut room = MAP_BYTES_MAX;
+    let mut room = bytes_max;
     view::each_block(view, &keys::blocks_from(inode.map, first), |index, pieces| {
         let len = encoded_len(&pieces);
-        if layout.blocks.len() == count as usize || len > room && !layout.blocks.is_empty() {
+        if layout.blocks.len() == count as usize || len > room && !(is_asked_for && layout.blocks.is_empty()) {
             layout.behind = index;
             return ControlFlow::Break(());
         }

@@ -19,14 +19,12 @@ use crate::runtime;
 /// Time between two reports of what the volumes hold.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// What becomes of sessions is reported so long after it was news, together with what came meanwhile.
-const GATHER: Duration = Duration::from_millis(50);
-/// Pause before a report that failed is tried again, at first.
-const RETRY_FIRST: Duration = Duration::from_millis(500);
+const GATHER: Duration = Duration::from_millis(200);
+/// Pause after a report that failed, at first.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// The last report has so long.
 const FAREWELL_MAX: Duration = Duration::from_secs(3);
-/// Shortest time between two reports of which tokens are in use.
-const TOKENS_PAUSE: Duration = Duration::from_millis(250);
-/// Longest time between two looks at it: what follows a change is seen then, and what was not heard is said again.
+/// Longest time between two looks at which tokens are in use.
 const TOKENS_EVERY: Duration = Duration::from_secs(1);
 /// Time between two looks at whether the database still takes writes.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -159,9 +157,9 @@ impl MetaService {
                     tokio::time::sleep(GATHER).await;
                 }
                 Err(error) => {
-                    pause = (pause * 2).min(RETRY_MAX);
                     tracing::warn!(%error, "the admin server does not hear of sessions; they are told later");
                     tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_MAX);
                 }
             }
         }
@@ -193,19 +191,20 @@ impl MetaService {
     /// Says which tokens are in use: soon when that changes, and now and then that they still are.
     async fn report_tokens(&self) {
         let mut news = self.server.session_news();
-        let (mut told, mut at) = (None, Instant::now());
+        let (mut told, mut at, mut pause) = (None, Instant::now(), RETRY_FIRST);
         loop {
             let uses = self.server.token_use();
             if told.as_ref() != Some(&uses) || at.elapsed() >= REPORT_EVERY {
-                match self.admin.report_tokens(&uses).await {
-                    Ok(()) => (told, at) = (Some(uses), Instant::now()),
-                    Err(error) => {
-                        tracing::debug!(%error, "the admin server does not hear which tokens are in use");
-                        told = None;
-                    }
+                if let Err(error) = self.admin.report_tokens(&uses).await {
+                    tracing::debug!(%error, "the admin server does not hear which tokens are in use");
+                    self.server.token_use_untold(&uses);
+                    told = None;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(RETRY_MAX);
+                    continue;
                 }
+                (told, at, pause) = (Some(uses), Instant::now(), RETRY_FIRST);
             }
-            tokio::time::sleep(TOKENS_PAUSE).await;
             let _ = tokio::time::timeout(TOKENS_EVERY, news.changed()).await;
             tokio::time::sleep(GATHER).await;
         }

@@ -2,75 +2,87 @@ use futures_util::FutureExt;
 
 use super::*;
 
-/// Takes turns for `holder` until it has to wait.
-fn greedy(pool: &Arc<Pool>, holder: u128) -> Vec<Share> {
-    std::iter::from_fn(|| pool.share(holder).now_or_never()).collect()
+const fn of(account: u128, token: u128) -> Holder {
+    Holder { account, token }
 }
 
-fn is_unused(pool: &Pool, turns: usize) -> bool {
-    let books = pool.books();
-    books.free == turns && books.holders.is_empty() && books.waiting.is_empty()
+/// Takes turns for `holder` until there is none for it.
+fn greedy(pool: &Arc<Pool>, holder: Holder) -> Vec<Share> {
+    std::iter::from_fn(|| pool.share_now(holder)).collect()
+}
+
+fn is_clean(pool: &Pool, turns: usize) -> bool {
+    pool.books().are_clean(turns)
 }
 
 #[test]
-fn holder_takes_no_more_than_it_leaves_to_others() {
+fn token_takes_no_more_than_it_leaves_to_others_of_its_account_and_the_account_to_others() {
     let pool = Pool::new(64);
-    let one = greedy(&pool, 1);
-    assert_eq!(one.len(), 32);
-    let two = greedy(&pool, 2);
-    assert_eq!(two.len(), 16, "the first one came when nobody else was there");
-    let rest: Vec<_> = (3..100).flat_map(|holder| greedy(&pool, holder)).collect();
-    assert_eq!(rest.len(), 16, "a turn for whoever has none, to the last");
-    drop((one, two, rest));
-    assert!(is_unused(&pool, 64), "who went away left something: {pool:?}");
+    let one = greedy(&pool, of(1, 1));
+    assert_eq!(one.len(), 22, "a third");
+    let more: Vec<_> = (2..100).flat_map(|token| greedy(&pool, of(1, token))).collect();
+    assert_eq!(one.len() + more.len(), 32, "half of them are all that an account has");
+    let of_two: Vec<_> = (0..100).flat_map(|token| greedy(&pool, of(2, token))).collect();
+    assert_eq!(of_two.len(), 16, "the other one came when nobody else was there");
+    assert!(!greedy(&pool, of(3, 1)).is_empty(), "a third one finds some");
+    let rest: Vec<_> = (3..1000).flat_map(|account| greedy(&pool, of(account, 1))).collect();
+    assert_eq!(one.len() + more.len() + of_two.len() + rest.len(), 64, "a turn for whoever has none, to the last");
+    drop((one, more, of_two, rest));
+    assert!(is_clean(&pool, 64), "who went away left something: {pool:?}");
 }
 
 #[test]
-fn turn_that_is_given_back_goes_to_holders_in_turn_and_in_order_within_each() {
+fn turn_that_is_given_back_goes_to_accounts_and_tokens_in_turn_and_in_order_within_each() {
     let pool = Pool::new(2);
-    let first = pool.share(1).now_or_never().unwrap();
-    let mut waiting: Vec<_> = [1, 1, 2, 2].iter().map(|holder| Box::pin(pool.share(*holder))).collect();
+    let (first, second) = (pool.share_now(of(1, 1)).unwrap(), pool.share_now(of(2, 1)).unwrap());
+    let holders = [of(1, 1), of(1, 1), of(1, 2), of(3, 1)];
+    let mut waiting = holders.map(|holder| Box::pin(pool.share(holder)));
     let mut got = |number: usize| waiting[number].as_mut().now_or_never();
-    // The second turn is free, and holder 1 has one already; holder 2 has none.
-    assert!(got(0).is_none());
-    let second = got(2).expect("one is free for who has none");
-    assert!(got(1).is_none() && got(3).is_none());
+    assert!((0..4).all(|number| got(number).is_none()));
     drop(first);
     let third = got(0).expect("the one that waited first");
-    assert!(got(1).is_none() && got(3).is_none());
+    assert!((1..4).all(|number| got(number).is_none()));
     drop(third);
-    let fourth = got(1).expect("holder 2 has one");
-    drop((second, fourth));
-    assert!(got(3).is_some());
+    let fourth = got(3).expect("another account's");
+    assert!((1..3).all(|number| got(number).is_none()));
+    drop(fourth);
+    let fifth = got(2).expect("another token of the account");
+    drop(second);
+    assert!(got(1).is_none(), "its account has as many as are free");
+    drop(fifth);
+    assert!(got(1).is_some());
     drop(waiting);
-    assert!(is_unused(&pool, 2), "{pool:?}");
+    assert!(is_clean(&pool, 2), "{pool:?}");
 }
 
 #[test]
 fn turns_of_who_stopped_waiting_go_to_the_next() {
     let pool = Pool::new(2);
-    let one = pool.share(1).now_or_never().unwrap();
-    let other = pool.share(2).now_or_never().unwrap();
-    let mut given_up = Box::pin(pool.share(1));
-    let mut stays = Box::pin(pool.share(1));
+    let one = pool.share_now(of(1, 1)).unwrap();
+    let other = pool.share_now(of(2, 2)).unwrap();
+    let mut given_up = Box::pin(pool.share(of(1, 1)));
+    let mut stays = Box::pin(pool.share(of(1, 1)));
     assert!(given_up.as_mut().now_or_never().is_none() && stays.as_mut().now_or_never().is_none());
+    assert!(pool.is_wanted());
     drop(given_up);
     drop(one);
     let share = stays.as_mut().now_or_never().expect("nobody is before it any more");
+    assert!(!pool.is_wanted());
     // Given to one that goes away without looking at it.
-    let mut late = Box::pin(pool.share(3));
+    let mut late = Box::pin(pool.share(of(3, 3)));
     assert!(late.as_mut().now_or_never().is_none());
     drop(other);
     drop(late);
     drop((share, stays));
-    assert!(is_unused(&pool, 2), "{pool:?}");
+    assert!(is_clean(&pool, 2), "{pool:?}");
 }
 
 #[test]
 fn many_that_wait_are_all_served_at_last() {
     let pool = Pool::new(8);
-    let mut held = greedy(&pool, 0);
-    let mut waiting: Vec<_> = (0..1000_u128).map(|number| Box::pin(pool.share(number % 50))).collect();
+    let mut held = greedy(&pool, of(0, 0));
+    let holder = |number: u128| of(number % 7, number % 50);
+    let mut waiting: Vec<_> = (0..1000).map(|number| Box::pin(pool.share(holder(number)))).collect();
     let mut served = 0;
     while !waiting.is_empty() {
         let before = waiting.len();
@@ -87,17 +99,49 @@ fn many_that_wait_are_all_served_at_last() {
         held.clear();
     }
     drop(waiting);
-    assert!(is_unused(&pool, 8), "{pool:?}");
+    assert!(is_clean(&pool, 8), "{pool:?}");
 }
 
 #[tokio::test]
-async fn connection_has_a_few_of_its_holders_turns() {
+async fn connection_has_a_few_of_its_tokens_turns() {
     let pool = Pool::new(64);
-    let mut turns = Turns::of_stranger();
-    turns.take_from(Arc::clone(&pool), 1);
-    let had: Vec<_> = std::iter::from_fn(|| turns.turn().now_or_never()).collect();
+    let turns = Turns::new(Arc::clone(&pool), of(1, 1));
+    let had: Vec<_> = std::iter::from_fn(|| turns.turn_now()).collect();
     assert_eq!(had.len(), LONG_CALLS_MAX);
-    let mut of_another = Turns::of_stranger();
-    of_another.take_from(pool, 1);
-    assert!(of_another.turn().now_or_never().is_some(), "another connection of the same holder");
+    assert!(Turns::new(pool, of(1, 1)).turn_now().is_some(), "another connection of the same token");
+}
+
+#[tokio::test(start_paused = true)]
+async fn turn_that_does_not_get_on_is_lost_when_others_wait_and_at_last() {
+    let pool = Pool::new(2);
+    let turns = Turns::new(Arc::clone(&pool), of(1, 1));
+    let idle = turns.turn_now().unwrap();
+    let mut busy = Turns::new(Arc::clone(&pool), of(2, 1)).turn_now().unwrap();
+    let began = Instant::now();
+    let lost = idle.lasts(std::future::pending::<()>()).await;
+    assert_eq!((lost, began.elapsed().as_secs()), (Err(CallError::Deadline), 20), "nobody waited");
+
+    let (idle, began) = (Turn { since: Instant::now(), ..idle }, Instant::now());
+    busy.since = began;
+    let third = Turns::new(Arc::clone(&pool), of(3, 1));
+    let mut waiting = Box::pin(third.turn());
+    assert!(waiting.as_mut().now_or_never().is_none());
+    assert_eq!(idle.lasts(std::future::pending::<()>()).await, Err(CallError::Crowded));
+    assert_eq!(began.elapsed(), FAIR);
+    // Four seconds at the slowest pace.
+    busy.note(4 * PACE);
+    assert_eq!(busy.lasts(tokio::time::sleep(Duration::from_secs(3))).await, Ok(()));
+    assert_eq!(busy.lasts(std::future::pending::<()>()).await, Err(CallError::Crowded));
+    assert_eq!(began.elapsed(), FAIR + Duration::from_secs(4));
+    drop(idle);
+    assert!(waiting.await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn turn_is_not_waited_for_without_end() {
+    let pool = Pool::new(2);
+    let _all = [of(1, 1), of(2, 1)].map(|holder| pool.share_now(holder).unwrap());
+    let began = Instant::now();
+    let turn = Turns::new(Arc::clone(&pool), of(3, 1)).turn().await.map(drop);
+    assert_eq!((turn, began.elapsed()), (Err(CallError::Crowded), WAIT_MAX));
 }
