@@ -409,6 +409,23 @@ fn layout_goes_on_where_the_last_one_ended() {
 }
 
 #[test]
+fn open_tells_no_more_of_a_file_in_many_pieces_than_is_short() {
+    let world = World::new();
+    let root = world.superuser();
+    let ino = root.create(ROOT, "f", 0o644).unwrap();
+    let first = root.grant(256);
+    let pieces =
+        |index: u64| (0..BLOCK_SIZE).map(move |at| write(index, at, at + 1, first + index * 16 + u64::from(at)));
+    root.commit(ino, (0..16).flat_map(pieces).collect()).unwrap();
+    let (attr, head) = root.open(ino, super::world::READ).unwrap();
+    let told = head.blocks.len() as u64;
+    assert!((1..16).contains(&told) && head.behind.0 == told, "{told} blocks before {}", head.behind.0);
+    assert!(proto::codec::encode(&Reply::Opened(attr, head)).len() < 8 << 10);
+    let rest = root.layout(ino, told, 1024).unwrap();
+    assert_eq!((rest.blocks.len() as u64, rest.first.0), (16 - told, told));
+}
+
+#[test]
 fn layout_of_a_file_not_open_needs_read_permission() {
     let world = World::new();
     let root = world.superuser();
