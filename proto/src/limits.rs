@@ -22,6 +22,8 @@ pub const COMMIT_BLOCKS_MAX: usize = 1024;
 pub const COPIES_MAX: usize = 4096;
 /// Block map entries in one reply.
 pub const BLOCKS_MAX: u32 = 1024;
+/// Who asks for no more block map entries than these gets them in few kibibytes, or fewer of them.
+pub const SHORT_MAP_BLOCKS: u32 = 16;
 /// Pieces a block may consist of. A mount rewrites a block long before.
 pub const PIECES_MAX: usize = 256;
 /// Content kept in the inode record itself, in bytes; a longer file lives in the block store.

@@ -198,7 +198,7 @@ impl Peer {
     /// The next call that the peer began. The request is not read yet.
     pub async fn accept(&self) -> Result<Call, CallError> {
         let (send, receive) = self.connection.accept_bi().await.map_err(|_| CallError::Lost)?;
-        Ok(Call { send, receive, turns: self.turns.clone(), turn: None })
+        Ok(Call { connection: self.connection.clone(), send, receive, turns: self.turns.clone(), turn: None })
     }
 
     /// Says something unasked, and waits until the peer has acted on it: without end, where it never does.
@@ -236,6 +236,7 @@ impl Peer {
 /// until what was long of the call is done with. What others send meanwhile waits in their streams' windows.
 #[derive(Debug)]
 pub struct Call {
+    connection: quinn::Connection,
     send: SendStream,
     receive: RecvStream,
     turns: Option<Turns>,
@@ -285,14 +286,13 @@ impl Call {
         }
     }
 
-    /// Waits until few enough calls are long, where this one has no turn yet: as long as the peer does, and five seconds
-    /// at the most. After an error the call is over.
+    /// Waits until few enough calls are long, where this one has no turn yet: as long as the peer is there, and five
+    /// seconds at the most. After an error the call is over.
     pub async fn take_turn(&mut self) -> Result<(), CallError> {
         let Some(turns) = self.turns.as_ref().filter(|_| self.turn.is_none()) else { return Ok(()) };
         let turn = tokio::select! {
             turn = turns.turn() => turn,
-            // Also where the connection is gone.
-            _ = self.send.stopped() => Err(CallError::Lost),
+            _ = self.connection.closed() => Err(CallError::Lost),
         };
         match turn {
             Ok(turn) => self.turn = Some(turn),
@@ -324,7 +324,7 @@ impl Call {
     }
 
     /// Answers. A call dropped without an answer fails at the peer, and so does one whose answer the peer did not make
-    /// room for in time, or did not take in where that is long. A long answer is given in a turn, and waits for it.
+    /// room for in time. A long answer is given in a turn, and waits for it; a peer that does not take it in is dropped.
     pub async fn reply(mut self, reply: Bytes) -> Result<(), CallError> {
         let delivered = match reply.len() <= SHORT_MAX {
             true => {
@@ -353,11 +353,15 @@ impl Call {
         self.take_turn().await?;
         let Some(turn) = &mut self.turn else { return Err(CallError::TooLarge) };
         turn.note(reply.len());
-        turn.lasts(async {
+        let taken_in = turn.lasts(async {
             send(&mut self.send, reply).await?;
             self.send.stopped().await.map(drop).map_err(|_| CallError::Lost)
-        })
-        .await?
+        });
+        let delivered = taken_in.await;
+        if delivered.is_err() {
+            self.connection.close(VarInt::from_u32(0), b"an answer was not taken in");
+        }
+        delivered?
     }
 }
 

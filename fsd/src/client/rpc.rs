@@ -17,7 +17,7 @@ use crate::trace::{Noted, Stage, note, stage};
 /// A server that does not answer for so long is taken for gone: the request is sent again on a new connection.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// A request that the server has no turn for is made again after so long.
-const CROWDED_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const CROWDED_PAUSE: Duration = Duration::from_millis(100);
 /// A request that the server drops so often, with the connection intact, is at fault itself.
 const DROPPED_MAX: u32 = 3;
 
@@ -126,10 +126,11 @@ impl MetaClient for Rpc {
                     tracing::error!(request = frame.request.name(), ?refused, "metadata server refused a request");
                     return Err(Errno::EIO);
                 }
-                // The server has much to do. It did not carry the request out, or gives its answer again.
+                // The server has much to do, and has not carried the request out.
                 Err(CallError::Crowded) => {
+                    tracing::debug!(request = frame.request.name(), len = message.bytes.len(), "not our turn");
                     tokio::time::sleep(CROWDED_PAUSE).await;
-                    (sent, repeated) = (Some(message), true);
+                    sent = Some(message);
                 }
                 Err(error) => {
                     dropped += u32::from(error == CallError::Lost && !line.connection.is_closed());

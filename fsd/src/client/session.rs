@@ -11,10 +11,12 @@ use proto::{
     SessionRefusal, Welcome, codec,
 };
 use tokio::sync::{MutexGuard, mpsc, watch};
+use transport::CallError;
 use transport::client::{Connection, Receipt};
 use transport::tls::Trust;
 
 use super::greeting::greet;
+use super::rpc::CROWDED_PAUSE;
 use super::window::OperationWindow;
 use crate::MountError;
 use crate::state::{HeldLocks, Holder, KnownDirs, LiveFlags, OpenFiles};
@@ -328,8 +330,13 @@ impl ServerSession {
 
     /// Asks on a connection that is no link's yet.
     async fn ask(&self, connection: &Connection, frame: &RequestFrame) -> Result<Result<Reply, Refused>, Failed> {
-        let answer = connection.call(&codec::encode(frame), CLAIM_DEADLINE).await;
-        let answer = answer.map_err(|error| self.failed(error.to_string()))?;
+        let request = codec::encode(frame);
+        let answer = loop {
+            match connection.call(&request, CLAIM_DEADLINE).await {
+                Err(CallError::Crowded) => tokio::time::sleep(CROWDED_PAUSE).await,
+                answer => break answer.map_err(|error| self.failed(error.to_string()))?,
+            }
+        };
         let reply = codec::decode::<ReplyFrame>(&answer).map_err(|error| self.failed(error.to_string()))?;
         Ok(reply.result)
     }

@@ -1,8 +1,9 @@
 //! Answers that may be long: they need a turn, and hold nothing while they wait for it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use proto::limits::{MESSAGE_MAX, SHORT_MAP_BLOCKS};
 use proto::{Refused, Request, RequestFrame};
 use transport::server::Call;
 
@@ -11,9 +12,8 @@ use super::metrics::RequestTimes;
 use super::peer::{encoded, executed, is_over, micros, now, refuse};
 use super::sessions::Session;
 
-/// What is asked for where a long answer has no turn: bytes of a directory's records, blocks of a file.
+/// Bytes of a directory's records that are asked for where a long answer has no turn.
 const SHORT_LIST: u32 = 8 << 10;
-const SHORT_MAP: u32 = 16;
 
 /// Whether the answer may be a list, a map or a value of some length. Those that may can be given again.
 pub(super) const fn may_be_answered_at_length(request: &Request) -> bool {
@@ -23,8 +23,8 @@ pub(super) const fn may_be_answered_at_length(request: &Request) -> bool {
     )
 }
 
-/// An answer that is short where it is not the call's turn for a long one, if that is possible, and else waits for the turn.
-/// None is kept meanwhile: the peer decides when it goes away. `None` where the peer does not wait any longer.
+/// An answer in a turn, or a short one, or one that waits for its turn. None is kept while it waits: the peer decides when it
+/// goes away. `None` where the turn does not come in time, or the peer is gone.
 pub(super) async fn answer_at_length(
     volume: &HostedVolume,
     session: &Session,
@@ -32,30 +32,35 @@ pub(super) async fn answer_at_length(
     times: &RequestTimes,
     call: &mut Call,
 ) -> Option<Bytes> {
-    let mut reply = observed(volume, session, frame, times);
-    if !call.may_answer(reply.len()) && shorten(&mut frame.request) {
-        reply = observed(volume, session, frame, times);
+    // Looked for ahead, so that nothing is worked out in vain.
+    if is_told_in_parts(&frame.request) && !call.may_answer(MESSAGE_MAX) {
+        shorten(&mut frame.request);
     }
+    let (mut reply, mut took) = observed(volume, session, frame);
     if !call.may_answer(reply.len()) {
         drop(reply);
         call.take_turn().await.ok()?;
-        reply = observed(volume, session, frame, times);
+        (reply, took) = observed(volume, session, frame);
     }
+    times.record(frame.request.number(), took);
     Some(reply)
 }
 
-/// Asks for less of what can be asked for in parts; whether it is such a thing.
-fn shorten(request: &mut Request) -> bool {
-    match request {
-        Request::ReadDir { bytes_max, .. } => *bytes_max = (*bytes_max).min(SHORT_LIST),
-        Request::GetLayout { count, .. } => *count = (*count).min(SHORT_MAP),
-        _ => return false,
-    }
-    true
+const fn is_told_in_parts(request: &Request) -> bool {
+    matches!(request, Request::ReadDir { .. } | Request::GetLayout { .. })
 }
 
-/// The answer to a request that changes nothing.
-fn observed(volume: &HostedVolume, session: &Session, frame: &RequestFrame, times: &RequestTimes) -> Bytes {
+/// Asks for less of what can be told in parts.
+fn shorten(request: &mut Request) {
+    match request {
+        Request::ReadDir { bytes_max, .. } => *bytes_max = (*bytes_max).min(SHORT_LIST),
+        Request::GetLayout { count, .. } => *count = (*count).min(SHORT_MAP_BLOCKS),
+        _ => {}
+    }
+}
+
+/// The answer to a request that changes nothing, and how long it took to find.
+fn observed(volume: &HostedVolume, session: &Session, frame: &RequestFrame) -> (Bytes, Duration) {
     let begin = Instant::now();
     let mut reply = match is_over(session, now()) {
         true => refuse(volume, Refused::SessionEnded),
@@ -63,6 +68,5 @@ fn observed(volume: &HostedVolume, session: &Session, frame: &RequestFrame, time
     };
     let took = begin.elapsed();
     reply.took.micros = micros(took);
-    times.record(frame.request.number(), took);
-    encoded(&reply)
+    (encoded(&reply), took)
 }

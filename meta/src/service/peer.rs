@@ -238,8 +238,11 @@ async fn decide(
     }
     let (mut reply, wait_durable) = executed(volume, session, &frame, now);
     let wait = wait_durable || (sync && frame.request.is_mutation() && !frame.request.is_lock());
-    drop(frame);
-    call.end_turn();
+    if !matches!(frame.request, Request::Reclaim { .. }) {
+        // Its answer is short.
+        drop(frame);
+        call.end_turn();
+    }
     if wait && reply.result.is_ok() {
         let begin = Instant::now();
         let flushed = volume.flushed().await;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// Name of the file in the data folder.
 const NAME: &str = "known-tokens";
 /// What the seal is made for: another version of the content is another one.
-const PURPOSE: &[u8] = b"flexfs known tokens 2";
+const PURPOSE: &[u8] = b"flexfs known tokens 3";
 /// Longest file that is read, in bytes.
 const LEN_MAX: u64 = 128 << 20;
 /// A clock that was set back by more makes the ages unknown.

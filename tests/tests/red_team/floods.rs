@@ -247,6 +247,31 @@ async fn requests_that_trickle_are_dropped_and_streams_are_counted() {
 }
 
 #[tokio::test]
+async fn long_requests_that_trickle_lose_their_turns() {
+    let stage = Stage::set().await;
+    let beside = Bystander::with_token(&stage, &stage.cluster.create_token(&stage.volume, "/", ""));
+    let mut peers = Vec::new();
+    let mut held = Vec::new();
+    // More of them than their token has turns.
+    for _ in 0..12 {
+        let peer = admitted(&stage, TransportConfig::default()).await;
+        for _ in 0..8 {
+            held.push(peer.begin().await.expect("a stream"));
+        }
+        peers.push(peer);
+    }
+    let begin = Instant::now();
+    send_to_all(&mut held, &[0; 17 << 10], Duration::from_secs(2)).await;
+    while begin.elapsed() < Duration::from_secs(27) {
+        send_to_all(&mut held, &[0], Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let ended = held.iter_mut().filter_map(|(send, _)| send.stopped().now_or_never()).count();
+    assert_eq!(ended, held.len(), "five seconds to wait, and twenty for a turn, are all that a long request has");
+    beside.was_unharmed();
+}
+
+#[tokio::test]
 async fn streams_by_the_thousand_and_resets_disturb_nobody() {
     let stage = Stage::set().await;
     let beside = Bystander::start(&stage);

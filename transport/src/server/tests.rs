@@ -292,7 +292,7 @@ async fn long_calls_that_are_many_go_through_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_turn_stops_when_its_peer_does_or_is_gone() {
+async fn who_waits_for_a_turn_stops_when_its_peer_is_gone_and_after_a_while() {
     let (world, listener) = listener(100);
     let arrive = async || {
         let greeted = async { listener.accept().await.unwrap().establish().await.unwrap() };
@@ -308,30 +308,17 @@ async fn who_waits_for_a_turn_stops_when_its_peer_does_or_is_gone() {
         busy.push((kept, std::iter::from_fn(|| turns.turn_now()).collect::<Vec<_>>()));
     }
     let (peer, (_dialer, connection)) = arrive().await;
-    let ask = async |deadline: Duration| {
+    let ask = async || {
         let connection = connection.clone();
-        tokio::spawn(async move { connection.call(b"list", deadline).await });
+        let asking = tokio::spawn(async move { connection.call(b"list", SOON).await });
         let mut call = peer.accept().await.unwrap();
         call.request(MESSAGE_MAX).await.unwrap();
-        call
+        (asking, call)
     };
-    let mut given_up = ask(Duration::from_millis(300)).await;
-    assert_eq!(tokio::time::timeout(SOON, given_up.take_turn()).await.unwrap(), Err(CallError::Lost));
-    let mut cut_off = ask(SOON).await;
-    connection.close("gone");
-    assert_eq!(tokio::time::timeout(SOON, cut_off.take_turn()).await.unwrap(), Err(CallError::Lost));
-}
-
-#[tokio::test]
-async fn call_that_lost_its_turn_is_told_so() {
-    let (world, listener) = listener(100);
-    let greeted = async { listener.accept().await.unwrap().establish().await.unwrap() };
-    let (mut peer, connected) = tokio::join!(greeted, world.connection());
-    let (_dialer, connection) = connected.unwrap();
-    peer.admit(ONE);
-    let asking = tokio::spawn(async move { connection.call(b"list", SOON).await });
-    let mut call = peer.accept().await.unwrap();
-    call.request(MESSAGE_MAX).await.unwrap();
-    call.refuse(CROWDED);
+    let (asking, mut call) = ask().await;
+    assert_eq!(tokio::time::timeout(SOON, call.take_turn()).await.unwrap(), Err(CallError::Crowded));
     assert_eq!(asking.await.unwrap(), Err(CallError::Crowded));
+    let (_asking, mut call) = ask().await;
+    connection.close("gone");
+    assert_eq!(tokio::time::timeout(Duration::from_secs(2), call.take_turn()).await.unwrap(), Err(CallError::Lost));
 }

@@ -21,9 +21,9 @@ use crate::quic::LONG_CALLS_MAX;
 pub(super) const OF_LISTENER: usize = 64;
 /// A turn lasts so long, whoever waits for it,
 const FAIR: Duration = Duration::from_secs(2);
-/// and longer where it moves so many bytes in a second.
-const PACE: usize = 256 << 10;
-/// Where nobody waits for it, it lasts so long.
+/// and longer where it moves so many bytes in a second,
+const PACE: usize = 32 << 10;
+/// but never longer than this.
 const LONGEST: Duration = Duration::from_secs(20);
 /// Time between two looks at whether somebody waits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -43,15 +43,27 @@ impl Turn {
     /// Awaits what moves bytes of the call, as long as the turn lasts.
     pub(super) async fn lasts<T>(&self, moving: impl Future<Output = T>) -> Result<T, CallError> {
         tokio::pin!(moving);
-        let fair = FAIR + Duration::from_secs_f64(self.moved as f64 / PACE as f64);
         loop {
-            let look = fair.saturating_sub(self.since.elapsed()).max(LOOK_EVERY);
-            match tokio::time::timeout(look, &mut moving).await {
-                Ok(moved) => return Ok(moved),
-                Err(_) if self.since.elapsed() >= LONGEST => return Err(CallError::Deadline),
-                Err(_) if self.share.pool.is_wanted() => return Err(CallError::Crowded),
-                Err(_) => {}
+            self.check()?;
+            let look = self.fair().saturating_sub(self.since.elapsed()).clamp(LOOK_EVERY, LONGEST);
+            if let Ok(moved) = tokio::time::timeout(look, &mut moving).await {
+                return Ok(moved);
             }
+        }
+    }
+
+    /// How long it lasts whoever waits for it.
+    fn fair(&self) -> Duration {
+        FAIR + Duration::from_secs_f64(self.moved as f64 / PACE as f64)
+    }
+
+    /// Whether it goes on.
+    fn check(&self) -> Result<(), CallError> {
+        let age = self.since.elapsed();
+        match age >= LONGEST {
+            true => Err(CallError::Deadline),
+            false if age >= self.fair() && self.share.is_wanted() => Err(CallError::Crowded),
+            false => Ok(()),
         }
     }
 
@@ -110,6 +122,13 @@ struct Share {
     is_void: bool,
 }
 
+impl Share {
+    /// Whether others wait for just this.
+    fn is_wanted(&self) -> bool {
+        self.pool.books().would_help(self.holder)
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         if !self.is_void {
@@ -132,10 +151,6 @@ impl Pool {
 
     fn share_now(self: &Arc<Self>, holder: Holder) -> Option<Share> {
         self.books().take(holder).then(|| self.made(holder))
-    }
-
-    fn is_wanted(&self) -> bool {
-        self.books().somebody_waits()
     }
 
     fn made(self: &Arc<Self>, holder: Holder) -> Share {

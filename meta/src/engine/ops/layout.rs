@@ -5,7 +5,7 @@
 
 use std::ops::ControlFlow;
 
-use proto::limits::BLOCKS_MAX;
+use proto::limits::{BLOCKS_MAX, SHORT_MAP_BLOCKS};
 use proto::{BlockIndex, Errno, FileKind, InodeId, Layout, Piece, Reply};
 
 use super::Ask;
@@ -17,9 +17,8 @@ use crate::engine::view::{self, View};
 use crate::engine::volume::Volume;
 use crate::store::MetaKv;
 
-/// Blocks that the answer to an open carries.
-const HEAD_BLOCKS: u32 = 16;
-/// Encoded bytes of them: sixteen blocks of 4 MiB, each in one piece. With all else the answer stays a short one.
+/// Encoded bytes of blocks in the answer to an open, which tells of [`SHORT_MAP_BLOCKS`]: so many blocks of 4 MiB, each in
+/// one piece. With all else the answer stays a short one.
 const HEAD_BYTES_MAX: usize = 6 << 10;
 /// Encoded bytes of blocks after which a map goes on in the next reply.
 const MAP_BYTES_MAX: usize = 1 << 20;
@@ -39,7 +38,8 @@ pub(super) fn layout<K: MetaKv>(
     if !volume.holds_open(ask.session.id, ino) {
         permit::access(&inode.attr, ask.caller, READ)?;
     }
-    let part = Part { first, count: count.min(BLOCKS_MAX), bytes_max: MAP_BYTES_MAX, is_asked_for: true };
+    let bytes_max = if count <= SHORT_MAP_BLOCKS { HEAD_BYTES_MAX } else { MAP_BYTES_MAX };
+    let part = Part { first, count: count.min(BLOCKS_MAX), bytes_max, is_asked_for: true };
     let layout = map(volume, &inode, part)?;
     Ok(Reply::Layout(inode.attr, layout))
 }
@@ -47,7 +47,7 @@ pub(super) fn layout<K: MetaKv>(
 /// The first blocks of a file that is opened, as far as they are short to tell. None of them where the file is changing
 /// meanwhile: the mount asks again.
 pub(super) fn head(view: &impl View, inode: &Inode) -> Outcome<Layout> {
-    let part = Part { first: BlockIndex(0), count: HEAD_BLOCKS, bytes_max: HEAD_BYTES_MAX, is_asked_for: false };
+    let part = Part { first: BlockIndex(0), count: SHORT_MAP_BLOCKS, bytes_max: HEAD_BYTES_MAX, is_asked_for: false };
     match map(view, inode, part) {
         Err(Failure::Torn(_)) => Ok(Layout { behind: BlockIndex(0), ..empty(inode) }),
         layout => layout,
@@ -60,7 +60,7 @@ pub(super) fn empty(inode: &Inode) -> Layout {
         version: inode.attr.version,
         inline: None,
         first: BlockIndex(0),
-        behind: BlockIndex(HEAD_BLOCKS.into()),
+        behind: BlockIndex(SHORT_MAP_BLOCKS.into()),
         blocks: Vec::new(),
     }
 }

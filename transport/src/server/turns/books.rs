@@ -86,6 +86,10 @@ impl<T> Books<T> {
             account.waiting.push_back(holder.token);
         }
         let (waiter, waiting) = oneshot::channel();
+        // Those who stopped waiting did so in the order in which they began, or soon will.
+        while token.waiters.front().is_some_and(oneshot::Sender::is_closed) {
+            token.waiters.pop_front();
+        }
         token.waiters.push_back(waiter);
         Some(waiting)
     }
@@ -102,12 +106,21 @@ impl<T> Books<T> {
         self.forget_idle(holder);
     }
 
-    /// Whether somebody waits.
-    pub(super) fn somebody_waits(&self) -> bool {
-        !self.waiting.is_empty()
+    /// Whether somebody waits who may have a turn as soon as `holder` gives one back.
+    pub(super) fn would_help(&self, holder: Holder) -> bool {
+        self.waiting.iter().any(|key| {
+            let Some(account) = self.accounts.get(key) else { return false };
+            let less = usize::from(*key == holder.account);
+            let room = (self.free + 1).saturating_sub(account.has - less);
+            account.waiting.iter().any(|token| {
+                let less = usize::from(less == 1 && *token == holder.token);
+                account.tokens.get(token).is_some_and(|token| token.has - less < room && token.has_waiters())
+            })
+        })
     }
 
-    /// The next that waits and may have a turn now, which it has from here on. Passes over those only that have turns.
+    /// The next that waits and may have a turn now, which it has from here on. Passes over those only that have turns, or
+    /// wait no more.
     pub(super) fn next(&mut self) -> Option<(Holder, oneshot::Sender<T>)> {
         for _ in 0..self.waiting.len() {
             if self.free == 0 {
@@ -118,6 +131,9 @@ impl<T> Books<T> {
             let next = account.next(self.free);
             if !account.waiting.is_empty() {
                 self.waiting.push_back(key);
+            }
+            if account.tokens.is_empty() {
+                self.accounts.remove(&key);
             }
             if let Some((token, waiter)) = next {
                 self.free -= 1;
@@ -147,7 +163,7 @@ impl<T> Account<T> {
         for _ in 0..self.waiting.len() {
             let key = self.waiting.pop_front()?;
             let Some(token) = self.tokens.get_mut(&key) else { continue };
-            let waiter = if token.has < room { token.waiters.pop_front() } else { None };
+            let waiter = if token.has < room { token.next_waiter() } else { None };
             if !token.waiters.is_empty() {
                 self.waiting.push_back(key);
             }
@@ -156,8 +172,27 @@ impl<T> Account<T> {
                 self.has += 1;
                 return Some((key, waiter));
             }
+            if token.has == 0 && token.waiters.is_empty() {
+                self.tokens.remove(&key);
+            }
         }
         None
+    }
+}
+
+impl<T> Token<T> {
+    /// The first that still waits; those before it are let go.
+    fn next_waiter(&mut self) -> Option<oneshot::Sender<T>> {
+        while let Some(waiter) = self.waiters.pop_front() {
+            if !waiter.is_closed() {
+                return Some(waiter);
+            }
+        }
+        None
+    }
+
+    fn has_waiters(&self) -> bool {
+        self.waiters.iter().any(|waiter| !waiter.is_closed())
     }
 }
 

@@ -63,11 +63,11 @@ fn turns_of_who_stopped_waiting_go_to_the_next() {
     let mut given_up = Box::pin(pool.share(of(1, 1)));
     let mut stays = Box::pin(pool.share(of(1, 1)));
     assert!(given_up.as_mut().now_or_never().is_none() && stays.as_mut().now_or_never().is_none());
-    assert!(pool.is_wanted());
+    assert!(one.is_wanted() && !other.is_wanted());
     drop(given_up);
     drop(one);
     let share = stays.as_mut().now_or_never().expect("nobody is before it any more");
-    assert!(!pool.is_wanted());
+    assert!(!share.is_wanted());
     // Given to one that goes away without looking at it.
     let mut late = Box::pin(pool.share(of(3, 3)));
     assert!(late.as_mut().now_or_never().is_none());
@@ -130,6 +130,7 @@ async fn turn_that_does_not_get_on_is_lost_when_others_wait_and_at_last() {
     assert_eq!(began.elapsed(), FAIR);
     // Four seconds at the slowest pace.
     busy.note(4 * PACE);
+    assert_eq!(busy.lasts(std::future::ready(())).await, Ok(()));
     assert_eq!(busy.lasts(tokio::time::sleep(Duration::from_secs(3))).await, Ok(()));
     assert_eq!(busy.lasts(std::future::pending::<()>()).await, Err(CallError::Crowded));
     assert_eq!(began.elapsed(), FAIR + Duration::from_secs(4));
@@ -144,4 +145,54 @@ async fn turn_is_not_waited_for_without_end() {
     let began = Instant::now();
     let turn = Turns::new(Arc::clone(&pool), of(3, 1)).turn().await.map(drop);
     assert_eq!((turn, began.elapsed()), (Err(CallError::Crowded), WAIT_MAX));
+}
+
+#[tokio::test(start_paused = true)]
+async fn turn_of_who_trickles_is_over_as_well() {
+    let pool = Pool::new(2);
+    let turns = [of(1, 1), of(2, 1)].map(|holder| Turns::new(Arc::clone(&pool), holder));
+    let [mut slow, other] = turns.map(|turns| turns.turn_now().unwrap());
+    let mut trickle = async |seconds: u64| {
+        let began = Instant::now();
+        while began.elapsed().as_secs() < seconds {
+            slow.lasts(tokio::time::sleep(Duration::from_millis(100))).await?;
+            slow.note(1);
+        }
+        Ok(())
+    };
+    assert_eq!(trickle(3).await, Ok(()), "nobody waits");
+    let waiting = tokio::spawn(async move { Turns::new(pool, of(3, 1)).turn().await.map(drop) });
+    assert_eq!(trickle(3).await, Err(CallError::Crowded));
+    drop(other);
+    assert_eq!(waiting.await.unwrap(), Ok(()));
+    assert_eq!(trickle(30).await, Err(CallError::Deadline));
+}
+
+#[test]
+fn turns_are_wanted_by_those_only_whom_they_would_help() {
+    let pool = Pool::new(64);
+    let mut mine = greedy(&pool, of(1, 1));
+    let mut more = Box::pin(pool.share(of(1, 1)));
+    assert!(more.as_mut().now_or_never().is_none());
+    assert!(mine[0].is_wanted(), "one of its own would do");
+    let beside = pool.share_now(of(2, 1)).unwrap();
+    assert!(!beside.is_wanted(), "its token has as many as it may, whoever else gives one back");
+    drop(more);
+    assert!(!mine[0].is_wanted());
+    mine.clear();
+    drop(beside);
+    assert!(is_clean(&pool, 64), "{pool:?}");
+}
+
+#[test]
+fn places_of_who_stopped_waiting_do_not_pile_up() {
+    let pool = Pool::new(2);
+    let held = greedy(&pool, of(1, 1));
+    for _ in 0..100 {
+        let mut waiting = Box::pin(pool.share(of(1, 1)));
+        assert!(waiting.as_mut().now_or_never().is_none());
+    }
+    assert!(format!("{pool:?}").matches("Sender").count() <= 2, "{pool:?}");
+    drop(held);
+    assert!(is_clean(&pool, 2), "{pool:?}");
 }
