@@ -18,7 +18,7 @@ use crate::runtime;
 
 /// Time between two reports of what the volumes hold.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
-/// What becomes of sessions is reported so long after it was news, together with what came meanwhile.
+/// Shortest time between two reports of sessions, or of tokens in use: news are told at once, and those that follow together.
 const GATHER: Duration = Duration::from_millis(200);
 /// Pause after a report that failed, at first.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -152,9 +152,9 @@ impl MetaService {
             match self.send_sessions().await {
                 Ok(()) => {
                     pause = RETRY_FIRST;
+                    tokio::time::sleep(GATHER).await;
                     // The sender lives as long as the server.
                     let _ = news.changed().await;
-                    tokio::time::sleep(GATHER).await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the admin server does not hear of sessions; they are told later");
@@ -205,8 +205,8 @@ impl MetaService {
                 }
                 (told, at, pause) = (Some(uses), Instant::now(), RETRY_FIRST);
             }
-            let _ = tokio::time::timeout(TOKENS_EVERY, news.changed()).await;
             tokio::time::sleep(GATHER).await;
+            let _ = tokio::time::timeout(TOKENS_EVERY, news.changed()).await;
         }
     }
 
