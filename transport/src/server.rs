@@ -86,9 +86,10 @@ pub struct Listener {
 impl Listener {
     /// Serves `socket` on the current tokio runtime. Turns peers away while `connections_max` connections are open,
     /// those that greet included. A peer that was not admitted costs at most about 64 KiB, an admitted one at its worst
-    /// about 20 MiB: 1 MiB of requests that were not read, 4 of heads of requests, 3 of answers, and where requests
-    /// come in the smallest of pieces some 14 MiB of bookkeeping about those. Long calls come on top, of all peers
-    /// together no more than there are turns, of up to 6 MiB each: the buffer of a request, and what is read out of it.
+    /// about 20 MiB, for 128 calls: 1 MiB of requests that were not read, 32 KiB for the head of each request, 24 KiB for
+    /// each short answer and what it is made of, and where requests come in the smallest of pieces 112 KiB for each in
+    /// quinn's books (2,048 pieces of 56 bytes). Long calls come on top, of all peers together no more than there are
+    /// turns, of up to 6 MiB each: a request's buffer grows to twice its length, and is read into as much again.
     pub fn new(socket: ServerSocket, identity: &Identity, connections_max: usize) -> Result<Self, TransportError> {
         let ServerSocket { socket, index, count } = socket;
         let addr = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
@@ -169,7 +170,7 @@ impl Arrival {
     /// Completes the handshake. The peer may then make one call of at most [`proto::limits::HELLO_MAX`] bytes, until it is admitted.
     pub async fn establish(self) -> Result<Peer, CallError> {
         let connection = self.incoming.await.map_err(|_| CallError::Lost)?;
-        Ok(Peer { connection, pool: self.pool, turns: None })
+        Ok(Peer { connection, pool: self.pool, admitted: None })
     }
 }
 
@@ -179,7 +180,14 @@ pub struct Peer {
     connection: quinn::Connection,
     pool: Arc<Pool>,
     /// None before it is admitted: what it says is short.
-    turns: Option<Turns>,
+    admitted: Option<Arc<Admitted>>,
+}
+
+/// What the calls of an admitted peer share.
+#[derive(Debug)]
+struct Admitted {
+    connection: quinn::Connection,
+    turns: Turns,
 }
 
 impl Peer {
@@ -191,14 +199,15 @@ impl Peer {
 
     /// Lets a peer that proved who it is make many calls side by side, of full length where it is its turn.
     pub fn admit(&mut self, holder: Holder) {
-        self.turns = Some(Turns::new(Arc::clone(&self.pool), holder));
+        let (connection, turns) = (self.connection.clone(), Turns::new(Arc::clone(&self.pool), holder));
+        self.admitted = Some(Arc::new(Admitted { connection, turns }));
         quic::trust(&self.connection);
     }
 
     /// The next call that the peer began. The request is not read yet.
     pub async fn accept(&self) -> Result<Call, CallError> {
         let (send, receive) = self.connection.accept_bi().await.map_err(|_| CallError::Lost)?;
-        Ok(Call { connection: self.connection.clone(), send, receive, turns: self.turns.clone(), turn: None })
+        Ok(Call { send, receive, admitted: self.admitted.clone(), turn: None })
     }
 
     /// Says something unasked, and waits until the peer has acted on it: without end, where it never does.
@@ -236,25 +245,17 @@ impl Peer {
 /// until what was long of the call is done with. What others send meanwhile waits in their streams' windows.
 #[derive(Debug)]
 pub struct Call {
-    connection: quinn::Connection,
     send: SendStream,
     receive: RecvStream,
-    turns: Option<Turns>,
+    admitted: Option<Arc<Admitted>>,
     turn: Option<Turn>,
 }
 
 impl Call {
     /// Reads the request, at most `len_max` bytes. A short one has twenty seconds, and so has the head of a long one; what
-    /// follows has its turn. After an error the call is over.
+    /// follows has its turn.
     pub async fn request(&mut self, len_max: usize) -> Result<Bytes, CallError> {
-        let request = self.read(len_max.min(MESSAGE_MAX)).await;
-        if request == Err(CallError::Crowded) {
-            self.refuse(CROWDED);
-        }
-        request
-    }
-
-    async fn read(&mut self, len_max: usize) -> Result<Bytes, CallError> {
+        let len_max = len_max.min(MESSAGE_MAX);
         let mut request = BytesMut::new();
         let head = self.read_head(&mut request, len_max);
         let is_all = tokio::time::timeout(REQUEST_MAX, head).await.map_err(|_| CallError::Deadline)??;
@@ -287,20 +288,14 @@ impl Call {
     }
 
     /// Waits until few enough calls are long, where this one has no turn yet: as long as the peer is there, and five
-    /// seconds at the most. After an error the call is over.
+    /// seconds at the most.
     pub async fn take_turn(&mut self) -> Result<(), CallError> {
-        let Some(turns) = self.turns.as_ref().filter(|_| self.turn.is_none()) else { return Ok(()) };
+        let Some(admitted) = self.admitted.as_ref().filter(|_| self.turn.is_none()) else { return Ok(()) };
         let turn = tokio::select! {
-            turn = turns.turn() => turn,
-            _ = self.connection.closed() => Err(CallError::Lost),
+            turn = admitted.turns.turn() => turn?,
+            _ = admitted.connection.closed() => return Err(CallError::Lost),
         };
-        match turn {
-            Ok(turn) => self.turn = Some(turn),
-            Err(error) => {
-                self.refuse(CROWDED);
-                return Err(error);
-            }
-        }
+        self.turn = Some(turn);
         Ok(())
     }
 
@@ -308,7 +303,7 @@ impl Call {
     /// to be had at once.
     pub fn may_answer(&mut self, len: usize) -> bool {
         if len > SHORT_MAX && self.turn.is_none() {
-            self.turn = self.turns.as_ref().and_then(Turns::turn_now);
+            self.turn = self.admitted.as_ref().and_then(|admitted| admitted.turns.turn_now());
         }
         len <= SHORT_MAX || self.turn.is_some()
     }
@@ -334,13 +329,18 @@ impl Call {
             }
             false => self.reply_at_length(reply).await,
         };
-        // A dropped stream would end as if half the answer were all of it.
         match delivered {
             Err(CallError::Crowded) => self.refuse(CROWDED),
+            // A dropped stream would end as if half the answer were all of it.
             Err(_) => self.refuse(VarInt::from_u32(0)),
             Ok(()) => {}
         }
         delivered
+    }
+
+    /// Ends the call without an answer, and has the peer make it again a little later.
+    pub fn postpone(mut self) {
+        self.refuse(CROWDED);
     }
 
     fn refuse(&mut self, why: VarInt) {
@@ -358,8 +358,8 @@ impl Call {
             self.send.stopped().await.map(drop).map_err(|_| CallError::Lost)
         });
         let delivered = taken_in.await;
-        if delivered.is_err() {
-            self.connection.close(VarInt::from_u32(0), b"an answer was not taken in");
+        if let Some(admitted) = self.admitted.as_ref().filter(|_| delivered.is_err()) {
+            admitted.connection.close(VarInt::from_u32(0), b"an answer was not taken in");
         }
         delivered?
     }

@@ -27,6 +27,8 @@ enum Act {
     Answer(Result<Reply, Refused>),
     /// The connection breaks before the answer.
     Break,
+    /// It is to be asked again.
+    Postpone,
     /// The server says that the session is over and never answers.
     End(&'static str),
 }
@@ -50,6 +52,7 @@ struct Seen {
     refuse_open: RefCell<Option<SessionRefusal>>,
     /// Claims at which the connection breaks.
     claims_lost: Cell<usize>,
+    claims_postponed: Cell<usize>,
     hellos: RefCell<Vec<Hello>>,
     requests: RefCell<Vec<RequestFrame>>,
 }
@@ -64,6 +67,7 @@ impl World {
         let listener = Listener::new(socket, &identity, 100).unwrap();
         let seen = Rc::new(Seen {
             script: RefCell::new(Box::new(script)),
+            claims_postponed: Cell::default(),
             refuse_resume: RefCell::default(),
             refuse_open: RefCell::default(),
             claims_lost: Cell::default(),
@@ -167,6 +171,10 @@ async fn act(peer: Peer, mut call: server::Call, seen: Rc<Seen>) {
             seen.claims_lost.update(|lost| lost - 1);
             Act::Break
         }
+        Request::Reclaim { .. } if seen.claims_postponed.get() > 0 => {
+            seen.claims_postponed.update(|postponed| postponed - 1);
+            Act::Postpone
+        }
         Request::Reclaim { .. } => Act::Answer(Ok(Reply::Claimed { gone: vec![InodeId(66)] })),
         _ => (seen.script.borrow_mut())(&frame),
     };
@@ -183,6 +191,7 @@ async fn act(peer: Peer, mut call: server::Call, seen: Rc<Seen>) {
             let _ = call.reply(codec::encode(&reply).into()).await;
         }
         Act::Break => peer.close("the test breaks it"),
+        Act::Postpone => call.postpone(),
         Act::End(reason) => {
             let event = codec::encode(&Event::SessionEnded(reason.to_owned()));
             peer.tell(&event).await.unwrap();
@@ -232,6 +241,32 @@ async fn mutation_is_sent_again_with_its_id_after_the_connection_broke() {
             assert_eq!(world.operations(), [1, 1, 2].map(|id| Some(OperationId(id))));
             let hellos = world.seen.hellos.borrow();
             assert_eq!(hellos.iter().map(|hello| hello.resume.is_some()).collect::<Vec<_>>(), [false, true]);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_a_server_with_much_to_do_postpones_is_asked_again_on_the_same_connection() {
+    LocalSet::new()
+        .run_until(async {
+            let world = World::start(once(Act::Postpone)).await;
+            assert_eq!(world.call(make_dir()).await, Ok(Reply::Entry(attr(1))));
+            assert_eq!(world.operations(), [1, 1].map(|id| Some(OperationId(id))));
+            assert_eq!(world.seen.hellos.borrow().len(), 1);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn claim_that_is_postponed_does_not_cost_the_connection() {
+    LocalSet::new()
+        .run_until(async {
+            let world = World::start(once(Act::Break)).await;
+            world.files.opened(&attr(55), &Open { read: true, ..Default::default() });
+            world.seen.claims_postponed.set(2);
+            world.call(stat()).await.unwrap();
+            assert_eq!(world.claims(), [1, 1, 1]);
+            assert_eq!(world.seen.hellos.borrow().len(), 2, "the connection that broke, and the next");
         })
         .await;
 }

@@ -156,8 +156,9 @@ async fn answer(
 ) {
     let request = match call.request(MESSAGE_MAX).await {
         Ok(request) => request,
-        // The mount went away in the middle of it, or others had their turns.
-        Err(CallError::Lost | CallError::Crowded) => return,
+        // The mount went away in the middle of it.
+        Err(CallError::Lost) => return,
+        Err(CallError::Crowded) => return call.postpone(),
         Err(CallError::TooLarge | CallError::Deadline) => return session.breaches.note(Breach::Protocol),
     };
     let begin = Instant::now();
@@ -168,7 +169,10 @@ async fn answer(
             await_lock(&volume, &session, &frame, &mut call).await.map(|reply| encoded(&reply))
         }
         Ok(mut frame) if may_be_answered_at_length(&frame.request) => {
-            answer_at_length(&volume, &session, &mut frame, &times, &mut call).await
+            match answer_at_length(&volume, &session, &mut frame, &times, &mut call).await {
+                Ok(reply) => Some(reply),
+                Err(_) => return call.postpone(),
+            }
         }
         Ok(frame) => {
             let number = frame.request.number();
@@ -238,12 +242,10 @@ async fn decide(
     }
     let (mut reply, wait_durable) = executed(volume, session, &frame, now);
     let wait = wait_durable || (sync && frame.request.is_mutation() && !frame.request.is_lock());
-    if !matches!(frame.request, Request::Reclaim { .. }) {
-        // Its answer is short.
+    if wait && reply.result.is_ok() {
+        // What waits for the disk is answered shortly.
         drop(frame);
         call.end_turn();
-    }
-    if wait && reply.result.is_ok() {
         let begin = Instant::now();
         let flushed = volume.flushed().await;
         reply.took.disk_micros = micros(begin.elapsed());

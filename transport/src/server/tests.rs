@@ -304,8 +304,8 @@ async fn who_waits_for_a_turn_stops_when_its_peer_is_gone_and_after_a_while() {
     let mut busy = Vec::new();
     for _ in 0..4 {
         let (peer, kept) = arrive().await;
-        let turns = peer.turns.clone().unwrap();
-        busy.push((kept, std::iter::from_fn(|| turns.turn_now()).collect::<Vec<_>>()));
+        let admitted = peer.admitted.clone().unwrap();
+        busy.push((kept, std::iter::from_fn(|| admitted.turns.turn_now()).collect::<Vec<_>>()));
     }
     let (peer, (_dialer, connection)) = arrive().await;
     let ask = async || {
@@ -317,6 +317,7 @@ async fn who_waits_for_a_turn_stops_when_its_peer_is_gone_and_after_a_while() {
     };
     let (asking, mut call) = ask().await;
     assert_eq!(tokio::time::timeout(SOON, call.take_turn()).await.unwrap(), Err(CallError::Crowded));
+    call.postpone();
     assert_eq!(asking.await.unwrap(), Err(CallError::Crowded));
     let (_asking, mut call) = ask().await;
     connection.close("gone");

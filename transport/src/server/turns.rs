@@ -74,7 +74,7 @@ impl Turn {
 }
 
 /// A connection's way to turns.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Turns {
     pool: Arc<Pool>,
     holder: Holder,
