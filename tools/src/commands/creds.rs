@@ -77,7 +77,9 @@ impl AdminServer {
             None => stranger,
             Some(shown) => {
                 println!("admin server {addr} shows the certificate with SHA-256\n{shown}");
-                if prompt::is_interactive() && !prompt::confirm("Is this what `admin.flexfs start` printed?")? {
+                if prompt::is_interactive()
+                    && !prompt::confirm("Is this what the admin server printed when it was started?")?
+                {
                     bail!("nothing was written: the certificate was not accepted");
                 }
                 proof.fingerprint = Some(shown.to_string());

@@ -164,7 +164,7 @@ fn welcome(folder: &UpFolder, servers: &Servers, mount: &Mount, mount_point: &Pa
          next, in another terminal:\n  \
            {configure} list volume\n  \
            {configure} create volume-token --volumeID {VOLUME} --flags ro\n  \
-           {flexfs} mount init creds {VOLUME} --adminAddr {admin}   # asks for that token\n  \
+           {flexfs} mount init creds {VOLUME} --adminAddr {admin}   # asks about the certificate above, then for that token\n  \
            mkdir {another} && {flexfs} mount start {VOLUME} {another}\n",
         place = mount_point.display(),
         transport = mount.transport(),
